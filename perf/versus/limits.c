@@ -1,0 +1,206 @@
+/* What this machine can do, with no library: the marks that latency and bandwidth are held against.
+ *
+ *   limits pingpong              a cache line handed from one pinned process to another and back
+ *   limits memory RANKS BYTES    RANKS processes at once: the all-reduce of RANKS vectors of BYTES
+ *                                with no synchronisation inside. Each process adds its share of the
+ *                                elements from all inputs and stores it to all outputs, so every
+ *                                input is read once and every output written once:
+ *                                2 * RANKS * BYTES bytes move. Also plain copies of all vectors.
+ *
+ * One line of JSON on stdout. */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "streams.h"
+
+enum { kLine = 128, kBatches = 21, kRoundTrips = 20000, kPasses = 5 };
+
+typedef struct {
+  _Alignas(kLine) atomic_uint ping;
+  _Alignas(kLine) atomic_uint pong;
+  _Alignas(kLine) atomic_uint arrived;
+  _Alignas(kLine) double seconds[kMaxStreams];
+} Shared;
+
+static double secondsNow(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static int compareDoubles(const void* a, const void* b) {
+  const double x = *(const double*)a;
+  const double y = *(const double*)b;
+  return (x > y) - (x < y);
+}
+
+static void* mapShared(size_t bytes) {
+  void* at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) {
+    perror("limits: mmap");
+    exit(1);
+  }
+  madvise(at, bytes, MADV_HUGEPAGE);
+  return at;
+}
+
+/* Pins to the index-th processor that is allowed. Returns 0 where there are not that many. */
+static int pinTo(int index) {
+  cpu_set_t allowed;
+  cpu_set_t one;
+  sched_getaffinity(0, sizeof(allowed), &allowed);
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed) || index-- > 0) continue;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    return sched_setaffinity(0, sizeof(one), &one) == 0;
+  }
+  return 0;
+}
+
+static void answerPings(Shared* shared) {
+  const unsigned last = kBatches * kRoundTrips;
+  for (unsigned i = 1; i <= last; ++i) {
+    while (atomic_load_explicit(&shared->ping, memory_order_acquire) != i) {
+    }
+    atomic_store_explicit(&shared->pong, i, memory_order_release);
+  }
+}
+
+static int pingPong(void) {
+  Shared* shared = mapShared(sizeof(Shared));
+  double ns[kBatches];
+  unsigned next = 0;
+  cpu_set_t allowed;
+  sched_getaffinity(0, sizeof(allowed), &allowed);
+  if (CPU_COUNT(&allowed) < 2) {
+    printf("{\"round_trip_ns\": null}\n");
+    return 0;
+  }
+  if (fork() == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    pinTo(1);
+    answerPings(shared);
+    _exit(0);
+  }
+  pinTo(0);
+  for (int batch = 0; batch < kBatches; ++batch) {
+    const double start = secondsNow();
+    for (int i = 0; i < kRoundTrips; ++i) {
+      atomic_store_explicit(&shared->ping, ++next, memory_order_release);
+      while (atomic_load_explicit(&shared->pong, memory_order_acquire) != next) {
+      }
+    }
+    ns[batch] = (secondsNow() - start) * 1e9 / kRoundTrips;
+  }
+  wait(NULL);
+  qsort(ns, kBatches, sizeof(ns[0]), compareDoubles);
+  printf("{\"round_trip_ns\": %.1f, \"best_ns\": %.1f}\n", ns[kBatches / 2], ns[0]);
+  return 0;
+}
+
+static void meet(Shared* shared, unsigned ranks, unsigned* round) {
+  const unsigned target = ++*round * ranks;
+  atomic_fetch_add(&shared->arrived, 1);
+  while (atomic_load(&shared->arrived) < target) sched_yield();
+}
+
+typedef enum { kReduceStreaming, kReduceCached, kCopyStreaming, kCopyCached, kKernels } Kernel;
+
+static const char* const kKernelNames[kKernels] = {"reduce_streaming", "reduce_cached",
+                                                   "copy_streaming", "copy_cached"};
+
+static void runKernel(Kernel kernel, int rank, int ranks, float** inputs, float** outputs,
+                      size_t count) {
+  const float* sources[kMaxStreams];
+  float* destinations[kMaxStreams];
+  const size_t share = count / (size_t)ranks;
+  for (int i = 0; i < ranks; ++i) {
+    sources[i] = inputs[i] + (size_t)rank * share;
+    destinations[i] = outputs[i] + (size_t)rank * share;
+  }
+  switch (kernel) {
+    case kReduceStreaming: streamReduce(sources, destinations, ranks, share, 1); break;
+    case kReduceCached: streamReduce(sources, destinations, ranks, share, 0); break;
+    case kCopyStreaming: streamCopy(outputs[rank], inputs[rank], count, 1); break;
+    default: streamCopy(outputs[rank], inputs[rank], count, 0); break;
+  }
+}
+
+/* All ranks run every kernel kPasses times together; rank 0 keeps the times of the slowest. */
+static void measure(Shared* shared, int rank, int ranks, float** inputs, float** outputs,
+                    size_t count, double times[kKernels][kPasses]) {
+  unsigned round = 0;
+  memset(inputs[rank], 0, count * sizeof(float));
+  memset(outputs[rank], 0, count * sizeof(float));
+  for (int pass = -1; pass < kPasses; ++pass) {
+    for (int kernel = 0; kernel < kKernels; ++kernel) {
+      meet(shared, (unsigned)ranks, &round);
+      const double start = secondsNow();
+      runKernel((Kernel)kernel, rank, ranks, inputs, outputs, count);
+      shared->seconds[rank] = secondsNow() - start;
+      meet(shared, (unsigned)ranks, &round);
+      double slowest = 0;
+      for (int i = 0; i < ranks; ++i) {
+        if (shared->seconds[i] > slowest) slowest = shared->seconds[i];
+      }
+      if (pass >= 0) times[kernel][pass] = slowest;
+      meet(shared, (unsigned)ranks, &round);
+    }
+  }
+}
+
+static int memoryBandwidth(int ranks, size_t bytes) {
+  const size_t count = bytes / sizeof(float) / (64 * (size_t)ranks) * (64 * (size_t)ranks);
+  Shared* shared = mapShared(sizeof(Shared));
+  float* inputs[kMaxStreams];
+  float* outputs[kMaxStreams];
+  double times[kKernels][kPasses];
+  int rank = 0;
+  for (int i = 0; i < ranks; ++i) {
+    inputs[i] = mapShared(bytes);
+    outputs[i] = mapShared(bytes);
+  }
+  for (int i = 1; i < ranks && rank == 0; ++i) {
+    if (fork() == 0) rank = i;
+  }
+  if (rank > 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  measure(shared, rank, ranks, inputs, outputs, count, times);
+  if (rank > 0) _exit(0);
+  while (wait(NULL) > 0) {
+  }
+  const double moved = 2.0 * ranks * (double)count * sizeof(float);
+  printf("{\"ranks\": %d, \"bytes\": %zu, \"bytes_moved\": %.0f", ranks, count * sizeof(float),
+         moved);
+  for (int kernel = 0; kernel < kKernels; ++kernel) {
+    qsort(times[kernel], kPasses, sizeof(double), compareDoubles);
+    printf(", \"%s\": {\"median_us\": %.1f, \"best_us\": %.1f, \"gb_per_s\": %.2f}",
+           kKernelNames[kernel], times[kernel][kPasses / 2] * 1e6, times[kernel][0] * 1e6,
+           moved / times[kernel][0] * 1e-9);
+  }
+  printf("}\n");
+  return 0;
+}
+
+int main(int argc, char** argv) {
+  if (argc == 2 && strcmp(argv[1], "pingpong") == 0) return pingPong();
+  if (argc == 4 && strcmp(argv[1], "memory") == 0) {
+    const int ranks = atoi(argv[2]);
+    const size_t bytes = strtoull(argv[3], NULL, 10);
+    if (ranks >= 1 && ranks <= kMaxStreams && bytes > 0) return memoryBandwidth(ranks, bytes);
+  }
+  fprintf(stderr, "usage: limits pingpong | limits memory RANKS(1-%d) BYTES\n", kMaxStreams);
+  return 2;
+}

@@ -1,0 +1,116 @@
+#include "src/bootstrap/interfaces.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <memory>
+#include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "src/base/errors.h"
+
+namespace tutti::bootstrap {
+
+using base::Code;
+using base::Status;
+
+namespace {
+
+bool isLinkLocal6(const Address& address) {
+  return address.family == 6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+}
+
+bool isBridge(std::string_view name) {
+  return name.starts_with("docker") || name.starts_with("virbr") || name.starts_with("br-") ||
+         name.starts_with("veth");
+}
+
+bool isFamilyChosen(std::string_view family, const Address& address) {
+  if (family == "AF_INET" || family == "4") return address.family == 4;
+  if (family == "AF_INET6" || family == "6") return address.family == 6;
+  return true;
+}
+
+// Smaller is better; equal ones keep the kernel's order.
+int gradeOf(const Interface& interface, bool isListed) {
+  const int bridge = !isListed && isBridge(interface.name) ? 2 : 0;
+  return bridge + (interface.address.family == 4 ? 0 : 1);
+}
+
+Status noInterface(const std::vector<Interface>& interfaces, std::string_view list,
+                   std::string_view family) {
+  std::set<std::string> names;
+  for (const Interface& interface : interfaces) {
+    names.insert(fmt::format("{}{}", interface.name, interface.isUp ? "" : " (down)"));
+  }
+  return {Code::kSystemError, base::kErrNoInterface,
+          fmt::format("no usable network interface: TUTTI_SOCKET_IFNAME=\"{}\" and "
+                      "TUTTI_SOCKET_FAMILY=\"{}\" leave none of {}", list, family,
+                      fmt::join(names, ", "))};
+}
+
+}  // namespace
+
+std::vector<Interface> listInterfaces() {
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return {};
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, &freeifaddrs);
+  std::vector<Interface> interfaces;
+  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
+    if (entry->ifa_addr == nullptr) continue;
+    const Address address = Address::fromSocket(entry->ifa_addr);
+    if (address.family == 0 || isLinkLocal6(address)) continue;
+    const bool isUp = (entry->ifa_flags & IFF_UP) != 0 && (entry->ifa_flags & IFF_RUNNING) != 0;
+    interfaces.push_back({entry->ifa_name, address, isUp});
+  }
+  return interfaces;
+}
+
+bool isInterfaceChosen(std::string_view list, std::string_view name) {
+  if (list.empty()) return true;
+  const bool isNegated = list.front() == '^';
+  if (isNegated) list.remove_prefix(1);
+  const bool isExact = !list.empty() && list.front() == '=';
+  if (isExact) list.remove_prefix(1);
+  while (!list.empty()) {
+    const size_t comma = std::min(list.find(','), list.size());
+    const std::string_view item = list.substr(0, comma);
+    if (!item.empty() && (isExact ? name == item : name.starts_with(item))) return !isNegated;
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return isNegated;
+}
+
+base::Result<std::vector<Address>> chooseAddresses(const std::vector<Interface>& interfaces,
+                                                   std::string_view list, std::string_view family,
+                                                   size_t limit) {
+  std::vector<Interface> usable;
+  bool hasLoopback = false;
+  for (const Interface& interface : interfaces) {
+    const bool isChosen = interface.isUp && isInterfaceChosen(list, interface.name) &&
+                          isFamilyChosen(family, interface.address);
+    if (!isChosen) continue;
+    hasLoopback |= interface.address.isLoopback();
+    if (!interface.address.isLoopback()) usable.push_back(interface);
+  }
+  if (usable.empty() && !hasLoopback) return noInterface(interfaces, list, family);
+  std::stable_sort(usable.begin(), usable.end(), [&](const Interface& a, const Interface& b) {
+    return gradeOf(a, !list.empty()) < gradeOf(b, !list.empty());
+  });
+  const bool hasBetter = !usable.empty() && gradeOf(usable.front(), !list.empty()) < 2;
+  std::vector<Address> chosen;
+  std::set<std::pair<std::string, uint8_t>> taken;
+  for (const Interface& interface : usable) {
+    if (chosen.size() + 1 >= limit) break;
+    if (hasBetter && gradeOf(interface, !list.empty()) >= 2) break;
+    if (!taken.emplace(interface.name, interface.address.family).second) continue;
+    chosen.push_back(interface.address);
+  }
+  chosen.push_back(loopbackAddress(0));
+  return chosen;
+}
+
+}  // namespace tutti::bootstrap

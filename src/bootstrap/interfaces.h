@@ -1,0 +1,36 @@
+// The network interfaces of this host and the choice among them.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/base/status.h"
+#include "src/bootstrap/address.h"
+
+namespace tutti::bootstrap {
+
+struct Interface {
+  std::string name;
+  Address address;  // port 0
+  bool isUp = true;
+};
+
+// Every address of every interface, in the kernel's order. Link-local IPv6 addresses are left out:
+// they mean nothing without the interface of the reader.
+std::vector<Interface> listInterfaces();
+
+// Whether a name is in a list "[^][=]a,b": names that start with a or b; with = exactly a or b; with ^
+// all but these. An empty list takes every name.
+bool isInterfaceChosen(std::string_view list, std::string_view name);
+
+// The addresses to offer to peers, best first, at most `limit`: one of each interface that is up,
+// IPv4 before IPv6. Without a list, container and virtual machine bridges (docker*, virbr*, br-*,
+// veth*) are taken only if there is nothing else. `family`: "AF_INET", "AF_INET6" or empty for both.
+// The loopback address is always last, so that ranks of the same host need no other.
+// kErrNoInterface if the list or family leaves none; the text names those that exist.
+base::Result<std::vector<Address>> chooseAddresses(const std::vector<Interface>& interfaces,
+                                                   std::string_view list, std::string_view family,
+                                                   size_t limit);
+
+}  // namespace tutti::bootstrap

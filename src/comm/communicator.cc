@@ -1,0 +1,171 @@
+#include "src/comm/communicator.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "src/base/config.h"
+#include "src/base/errors.h"
+#include "src/base/log.h"
+#include "src/executor/progress_thread.h"
+#include "src/plan/plan.h"
+#include "src/schedule/lower.h"
+
+namespace tutti::comm {
+
+using base::Code;
+using base::Status;
+
+namespace {
+
+// Results of at least this size are stored around the caches: they would only push out what the
+// program needs next, and a store through the cache first reads what it overwrites.
+constexpr uint64_t kStreamingBytes = 4 << 20;
+
+}  // namespace
+
+Communicator::~Communicator() {
+  engine_.reset();  // nothing moves any more before what it uses goes
+  if (control_ != nullptr) control_->announceLeave();
+}
+
+base::Result<executor::Operation*> Communicator::start(Work& work) {
+  if (engine_->hasFailed()) [[unlikely]] {
+    return engine_->failure().withContext("the communicator failed before");
+  }
+  executor::Request request;
+  if (work.table.counts.empty()) {
+    request.programs = plans_.find(work.call);
+  }
+  if (request.programs == nullptr) {
+    TUTTI_ASSIGN_OR_RETURN(request.programs, programsFor(work));
+  }
+  request.input = work.input;
+  request.output = work.output;
+  request.factor = work.factor;
+  const bool isAsync = work.stream != nullptr || !config_.isBlocking;
+  if (!isAsync) return engine_->start(std::move(request));
+  if (work.stream != nullptr) {
+    auto& order = device_->order();
+    request.order = &order;
+    request.gate = std::make_shared<std::atomic<uint32_t>>(0);
+    request.release = std::make_shared<std::atomic<uint32_t>>(0);
+    const auto wake = [](void*) { executor::ProgressThread::instance().wake(); };
+    TUTTI_RETURN_IF_ERROR(order.after(work.stream, request.gate.get(), wake, nullptr));
+    TUTTI_RETURN_IF_ERROR(order.hold(work.stream, request.release));
+  }
+  engine_->startAsync(std::move(request));
+  return static_cast<executor::Operation*>(nullptr);
+}
+
+base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFor(
+    const Work& work) {
+  plan::Options options;
+  options.algorithm = base::processConfig().get(base::param::kAlgo);
+  options.chunkBytes = base::processConfig().get(base::param::kChunk);
+  TUTTI_ASSIGN_OR_RETURN(const ir::Plan plan, plan::plan(world_, work.call, options));
+  TUTTI_LOG_INFO(kTuning, "{}: {}", ir::toString(work.call), ir::toString(plan));
+  auto programs = std::make_shared<executor::Programs>();
+  TUTTI_ASSIGN_OR_RETURN(const ir::Schedule schedule, schedule::lower(plan, size(), rank_));
+  TUTTI_ASSIGN_OR_RETURN(programs->main,
+                         executor::compile(schedule, work.call, work.table, kStreamingBytes));
+  if (schedule.needsPeerMemory) {
+    TUTTI_ASSIGN_OR_RETURN(const ir::Schedule other,
+                           schedule::lowerFallback(plan, size(), rank_));
+    TUTTI_ASSIGN_OR_RETURN(auto fallback,
+                           executor::compile(other, work.call, work.table, kStreamingBytes));
+    programs->fallback = std::make_unique<executor::Program>(std::move(fallback));
+  }
+  std::shared_ptr<const executor::Programs> result = std::move(programs);
+  if (work.table.counts.empty()) plans_.insert(work.call, result);
+  return result;
+}
+
+Status Communicator::finalize() {
+  engine_->drainAsync();
+  const Status status = engine_->failure();
+  engine_->leave();
+  control_->announceLeave();
+  return status;
+}
+
+void Communicator::abort(const Status& why) {
+  engine_->abort(why);
+  control_->announceAbort(why.text());
+}
+
+Status Communicator::asyncStatus() {
+  if (engine_->hasFailed()) return engine_->failure();
+  if (auto status = externalFailure(); !status.isOk()) return status;
+  if (!config_.isBlocking && engine_->hasAsync()) {
+    return {Code::kInProgress, 0, "operations are under way"};
+  }
+  return {};
+}
+
+Status Communicator::externalFailure() const {
+  if (!control_->hasFailed()) return {};
+  const auto failure = control_->failure();
+  if (!failure) return {};
+  const int id = failure->isAbort ? base::kErrPeerAborted : base::kErrPeerDied;
+  return {Code::kRemoteError, id,
+          fmt::format("{} {}: {}", describeRank(failure->rank),
+                      failure->isAbort ? "aborted" : "is gone", failure->reason)};
+}
+
+std::string Communicator::describeRank(ir::Rank rank) const {
+  if (rank < 0 || rank >= world_.size()) return fmt::format("rank {}", rank);
+  const auto& info = world_.ranks[static_cast<size_t>(rank)];
+  return fmt::format("rank {} (process {} on {})", rank, info.pid, info.hostName);
+}
+
+base::Result<InitArgs> Communicator::splitArgs(int color, int key, const CommConfig& config) {
+  TUTTI_ASSIGN_OR_RETURN(const auto entries,
+                         control_->allGather(fmt::format("{} {}", color, key)));
+  struct Member {
+    int key;
+    ir::Rank rank;
+    bool operator<(const Member& other) const {
+      return key != other.key ? key < other.key : rank < other.rank;
+    }
+  };
+  std::vector<Member> members;
+  for (ir::Rank rank = 0; rank < size(); ++rank) {
+    int theirColor = 0;
+    int theirKey = 0;
+    if (std::sscanf(entries[static_cast<size_t>(rank)].c_str(), "%d %d", &theirColor, &theirKey) !=
+        2) {
+      return Status(Code::kInternalError, base::kErrInternal,
+                    fmt::format("rank {} sent a malformed colour", rank));
+    }
+    if (theirColor == color) members.push_back({theirKey, rank});
+  }
+  std::sort(members.begin(), members.end());
+  const bool isLeader = color >= 0 && members.front().rank == rank_;
+  std::string mine;
+  if (isLeader) {
+    TUTTI_ASSIGN_OR_RETURN(const auto id, bootstrap::createUniqueId());
+    mine.assign(reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size());
+  }
+  TUTTI_ASSIGN_OR_RETURN(const auto ids, control_->allGather(mine));
+  InitArgs args;
+  args.config = config;
+  args.size = color >= 0 ? static_cast<int>(members.size()) : 0;
+  if (color < 0) return args;
+  const auto& text = ids[static_cast<size_t>(members.front().rank)];
+  bootstrap::UniqueId id;
+  if (text.size() != id.bytes.size()) {
+    return Status(Code::kRemoteError, base::kErrInternal,
+                  fmt::format("rank {} could not serve the new communicator",
+                              members.front().rank));
+  }
+  std::copy_n(reinterpret_cast<const std::byte*>(text.data()), text.size(), id.bytes.begin());
+  args.ids.push_back(id);
+  const auto self = std::find_if(members.begin(), members.end(),
+                                 [&](const Member& member) { return member.rank == rank_; });
+  args.rank = static_cast<int>(self - members.begin());
+  return args;
+}
+
+}  // namespace tutti::comm

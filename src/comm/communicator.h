@@ -1,0 +1,132 @@
+// One rank's communicator: the composition root. It joins the control plane, exchanges the World,
+// connects the transports and owns everything that a collective needs.
+//
+// Threads: as include/tutti/tutti.h says; abort, asyncStatus and describe may be called by any.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/base/status.h"
+#include "src/bootstrap/control_plane.h"
+#include "src/comm/plan_cache.h"
+#include "src/comm/red_ops.h"
+#include "src/device/device.h"
+#include "src/executor/engine.h"
+#include "src/ir/call.h"
+#include "src/ir/world.h"
+#include "transports/segment.h"
+#include "transports/transport.h"
+
+namespace tutti::comm {
+
+// What the caller and the environment decided.
+struct CommConfig {
+  bool isBlocking = true;
+  std::chrono::milliseconds timeout{30000};
+  std::string device;  // empty: the process's default
+  std::string name;
+};
+
+struct InitArgs {
+  std::vector<bootstrap::UniqueId> ids;
+  int rank = 0;
+  int size = 1;
+  CommConfig config;
+};
+
+// One collective, send or receive as the API got it. Buffers belong to the caller.
+struct Work {
+  ir::Call call;
+  const void* input = nullptr;
+  void* output = nullptr;
+  void* stream = nullptr;
+  device::Factor factor;
+  executor::BlockTable table;  // V forms that all ranks know
+};
+
+class Communicator {
+ public:
+  // Blocks until all ranks have joined. `isAborted` is looked at while it waits.
+  static base::Result<std::unique_ptr<Communicator>> create(const InitArgs& args,
+                                                            const std::atomic<bool>* isAborted);
+  ~Communicator();
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  ir::Rank rank() const { return rank_; }
+  int size() const { return world_.size(); }
+  const CommConfig& config() const { return config_; }
+  const ir::World& world() const { return world_; }
+  device::Device& device() { return *device_; }
+  executor::Engine& engine() { return *engine_; }
+  RedOps& redOps() { return redOps_; }
+  bootstrap::ControlPlane& control() { return *control_; }
+
+  // Queues `work` on the engine; the caller waits for the result. Null: it is asynchronous (it has a
+  // stream, or the communicator does not block) and the progress thread drives it.
+  base::Result<executor::Operation*> start(Work& work);
+
+  // Collective over the control plane: what tuttiCommSplit needs.
+  base::Result<InitArgs> splitArgs(int color, int key, const CommConfig& config);
+
+  // Completes asynchronous work and tells peers that this rank leaves in order.
+  base::Status finalize();
+
+  // Ends everything with `why` and tells the peers. Any thread.
+  void abort(const base::Status& why);
+
+  // Ok, in progress, or the first failure. Any thread.
+  base::Status asyncStatus();
+
+  // JSON for tuttiCommDescribe.
+  std::string describe();
+
+  std::string describeRank(ir::Rank rank) const;
+
+ private:
+  Communicator() = default;
+
+  base::Status join(const InitArgs& args, const std::atomic<bool>* isAborted);
+  base::Status openTransports();
+  base::Status exchange();
+  base::Status connect();
+  base::Status agree();
+  void startEngine();
+  base::Status externalFailure() const;
+  base::Result<std::shared_ptr<const executor::Programs>> programsFor(const Work& work);
+  void logSummary(double seconds) const;
+
+  // What one transport offered, by rank.
+  struct OpenTransport {
+    std::string name;
+    int preference = 0;
+    std::unique_ptr<transports::Context> context;
+    std::vector<std::string> descriptors;
+    std::vector<std::string> addresses;
+  };
+  // The best transport between two ranks, null if none.
+  const OpenTransport* best(ir::Rank a, ir::Rank b) const;
+
+  ir::Rank rank_ = 0;
+  CommConfig config_;
+  ir::World world_;
+  std::shared_ptr<device::Device> device_;
+  std::unique_ptr<bootstrap::ControlPlane> control_;
+  std::unique_ptr<transports::OwnSegment> segment_;
+  std::vector<OpenTransport> transports_;
+  std::vector<std::unique_ptr<transports::Connection>> connections_;  // by rank
+  std::unique_ptr<executor::Engine> engine_;
+  PlanCache plans_;
+  RedOps redOps_;
+  uint64_t bytesOfSegment_ = 0;
+};
+
+}  // namespace tutti::comm

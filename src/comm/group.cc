@@ -1,0 +1,194 @@
+#include "src/comm/group.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "src/base/errors.h"
+
+namespace tutti::comm {
+
+using base::Code;
+using base::Status;
+using executor::Engine;
+
+namespace {
+
+struct Item {
+  Handle* handle;
+  Work work;
+};
+
+struct Group {
+  int depth = 0;
+  Status failure;
+  std::vector<Item> items;
+};
+
+thread_local Group group;
+
+bool isPointToPoint(const Work& work) {
+  return work.call.collective == ir::Collective::kSend ||
+         work.call.collective == ir::Collective::kRecv;
+}
+
+// A send to oneself and the receive it meets are a copy.
+Status runSelfCopy(Communicator& communicator, const Work& send, const Work& receive) {
+  const auto& from = send.call;
+  const auto& to = receive.call;
+  if (from.count != to.count || from.type != to.type) {
+    return {Code::kInvalidUsage, base::kErrCollectiveMismatch,
+            fmt::format("{} to itself meets {}; make them equal", ir::toString(from),
+                        ir::toString(to))};
+  }
+  const size_t bytes = from.count * ir::sizeOf(from.type);
+  void* stream = receive.stream != nullptr ? receive.stream : send.stream;
+  if (stream != nullptr) {
+    return communicator.device().order().enqueueCopy(stream, receive.output, send.input, bytes);
+  }
+  if (bytes > 0) std::memmove(receive.output, send.input, bytes);
+  return {};
+}
+
+// Takes sends to oneself out of `items`, with their receives, in order.
+Status runSelfCopies(std::vector<Item>& items) {
+  const auto isSelf = [](const Item& item, ir::Collective collective) {
+    auto communicator = item.handle->ready();
+    return communicator.isOk() && item.work.call.collective == collective &&
+           item.work.call.root == (*communicator)->rank();
+  };
+  for (size_t i = 0; i < items.size(); ++i) {
+    const bool isSend = isSelf(items[i], ir::Collective::kSend);
+    if (!isSend && !isSelf(items[i], ir::Collective::kRecv)) continue;
+    const auto other = isSend ? ir::Collective::kRecv : ir::Collective::kSend;
+    const auto match = std::find_if(items.begin() + static_cast<std::ptrdiff_t>(i) + 1, items.end(),
+                                    [&](const Item& item) {
+                                      return item.handle == items[i].handle && isSelf(item, other);
+                                    });
+    if (match == items.end()) {
+      return {Code::kInvalidUsage, base::kErrGroupMisuse,
+              "a send to oneself needs its receive in the same group, and the other way round"};
+    }
+    TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, items[i].handle->ready());
+    TUTTI_RETURN_IF_ERROR(isSend ? runSelfCopy(*communicator, items[i].work, match->work)
+                                 : runSelfCopy(*communicator, match->work, items[i].work));
+    items.erase(match);
+    items.erase(items.begin() + static_cast<std::ptrdiff_t>(i));
+    --i;
+  }
+  return {};
+}
+
+// Starts everything, collectives before sends and receives, then waits for what blocks.
+Status run(std::vector<Item>& items) {
+  TUTTI_RETURN_IF_ERROR(runSelfCopies(items));
+  std::stable_partition(items.begin(), items.end(),
+                        [](const Item& item) { return !isPointToPoint(item.work); });
+  std::vector<Engine::Pending> pending;
+  Status first;
+  bool isAsync = false;
+  for (auto& item : items) {
+    auto communicator = item.handle->ready();
+    if (!communicator.isOk()) {
+      first = communicator.status();
+      break;
+    }
+    auto operation = (*communicator)->start(item.work);
+    if (!operation.isOk()) {
+      first = operation.status();
+      break;
+    }
+    if (*operation != nullptr) {
+      pending.push_back({&(*communicator)->engine(), *operation});
+    } else {
+      isAsync |= item.work.stream == nullptr;
+    }
+  }
+  // What was started before a failure may wait for what was not: end it.
+  if (!first.isOk()) {
+    for (const auto& [engine, operation] : pending) engine->abort(first);
+  }
+  if (!pending.empty()) {
+    const Status status = Engine::waitAll(pending);
+    if (first.isOk()) first = status;
+  }
+  if (first.isOk() && isAsync) return {Code::kInProgress, 0, "operations are under way"};
+  return first;
+}
+
+Status runGuarded(std::vector<Item>& items) {
+  std::vector<Handle*> handles;
+  for (const auto& item : items) {
+    if (std::find(handles.begin(), handles.end(), item.handle) == handles.end()) {
+      handles.push_back(item.handle);
+    }
+  }
+  std::vector<std::unique_ptr<Handle::Call>> calls;
+  calls.reserve(handles.size());
+  for (auto* handle : handles) calls.push_back(std::make_unique<Handle::Call>(*handle));
+  const Status status = run(items);
+  for (auto* handle : handles) handle->remember(status);
+  return status;
+}
+
+// The way of a single blocking collective or message: nothing is allocated.
+Status runOne(Handle& handle, Work& work) {
+  const Handle::Call call(handle);
+  TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle.ready());
+  auto operation = communicator->start(work);
+  if (!operation.isOk()) {
+    handle.remember(operation.status());
+    return operation.status();
+  }
+  if (*operation == nullptr) {
+    if (work.stream != nullptr) return {};
+    return {Code::kInProgress, 0, "the operation is under way"};
+  }
+  const Status status = communicator->engine().wait(*operation);
+  if (!status.isOk()) [[unlikely]] handle.remember(status);
+  return status;
+}
+
+}  // namespace
+
+void groupStart() { ++group.depth; }
+
+bool isInGroup() { return group.depth > 0; }
+
+Status latch(Status status) {
+  const bool isFailure = !status.isOk() && status.code() != Code::kInProgress;
+  if (group.depth > 0 && isFailure && group.failure.isOk()) group.failure = status;
+  return status;
+}
+
+Status groupEnd() {
+  if (group.depth == 0) {
+    return {Code::kInvalidUsage, base::kErrGroupMisuse,
+            "tuttiGroupEnd without tuttiGroupStart in this thread"};
+  }
+  if (--group.depth > 0) return {};
+  std::vector<Item> items;
+  items.swap(group.items);
+  Status failure;
+  std::swap(failure, group.failure);
+  if (!failure.isOk()) return failure;
+  if (items.empty()) return {};
+  return runGuarded(items);
+}
+
+Status submit(Handle& handle, Work&& work) {
+  if (group.depth > 0) {
+    group.items.push_back({&handle, std::move(work)});
+    return {};
+  }
+  const bool isSelf = isPointToPoint(work) && handle.state() == Handle::State::kReady &&
+                      (*handle.ready())->rank() == work.call.root;
+  if (isSelf) {
+    return {Code::kInvalidUsage, base::kErrGroupMisuse,
+            "a send to oneself needs its receive in the same group, and the other way round"};
+  }
+  return runOne(handle, work);
+}
+
+}  // namespace tutti::comm

@@ -1,0 +1,178 @@
+#include "src/comm/handle.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "src/base/errors.h"
+#include "src/base/log.h"
+
+namespace tutti::comm {
+
+using base::Code;
+using base::Status;
+
+namespace {
+
+Status gone() {
+  return {Code::kInvalidArgument, base::kErrUseAfterDestroy,
+          "the communicator was destroyed or aborted; make a new one"};
+}
+
+// Handles stay reachable, so that leak checkers see what they are.
+class HandleList {
+ public:
+  static HandleList& instance() {
+    static auto* const list = new HandleList;
+    return *list;
+  }
+  void add(Handle* handle) {
+    const std::lock_guard lock(mutex_);
+    handles_.push_back(handle);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Handle*> handles_;
+};
+
+}  // namespace
+
+Handle* Handle::create(const CommConfig& config) {
+  auto* handle = new Handle(config);
+  HandleList::instance().add(handle);
+  return handle;
+}
+
+base::Result<Handle*> Handle::from(void* pointer) {
+  auto* handle = static_cast<Handle*>(pointer);
+  if (handle == nullptr) {
+    return Status(Code::kInvalidArgument, base::kErrInvalidArgument, "the communicator is null");
+  }
+  if (reinterpret_cast<uintptr_t>(pointer) % alignof(Handle) != 0 || handle->magic_ != kMagic) {
+    return Status(Code::kInvalidArgument, base::kErrInvalidArgument,
+                  "the communicator is no communicator of this library");
+  }
+  return handle;
+}
+
+Status Handle::initialize(InitArgs args) {
+  if (config_.isBlocking) return initializeNow(args);
+  const std::lock_guard lock(mutex_);
+  initThread_ = std::thread([this, args = std::move(args)] {
+    const Status status = initializeNow(args);
+    if (!status.isOk()) TUTTI_LOG_WARN("init failed: {}", status.toString());
+  });
+  return {Code::kInProgress, 0, "the communicator is being made; poll tuttiCommGetAsyncError"};
+}
+
+Status Handle::initializeNow(const InitArgs& args) {
+  auto communicator = Communicator::create(args, &isAborted_);
+  if (!communicator.isOk()) {
+    remember(communicator.status());
+    state_.store(State::kFailed, std::memory_order_release);
+    return communicator.status();
+  }
+  communicator_ = communicator.take();
+  config_ = communicator_->config();
+  state_.store(State::kReady, std::memory_order_release);
+  return {};
+}
+
+base::Result<Communicator*> Handle::ready() {
+  switch (state()) {
+    case State::kReady: return communicator_.get();
+    case State::kInitializing:
+      return Status(Code::kInvalidArgument, base::kErrUseAfterDestroy,
+                    "the communicator is still being made; poll tuttiCommGetAsyncError until it no "
+                    "longer says tuttiInProgress");
+    case State::kFailed: return firstFailure().withContext("the communicator could not be made");
+    case State::kFinalized:
+      return Status(Code::kInvalidUsage, base::kErrUseAfterFinalize,
+                    "the communicator was finalized; only destroy, abort and queries are allowed");
+    case State::kGone: break;
+  }
+  return gone();
+}
+
+base::Result<Communicator*> Handle::queryable() {
+  if (state() == State::kFinalized) return communicator_.get();
+  return ready();
+}
+
+Status Handle::finalize() {
+  joinInitThread();
+  TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, ready());
+  const Call call(*this);
+  const Status status = communicator->finalize();
+  state_.store(State::kFinalized, std::memory_order_release);
+  return status;
+}
+
+Status Handle::destroy() {
+  joinInitThread();
+  if (state() == State::kGone) return gone();
+  Status status;
+  if (state() == State::kReady) status = finalize();
+  free();
+  // A failure that was already reported does not make destroying one.
+  return {};
+}
+
+Status Handle::abort() {
+  isAborted_.store(true, std::memory_order_release);
+  joinInitThread();
+  if (state() == State::kGone) return gone();
+  if (communicator_ != nullptr) {
+    communicator_->abort({Code::kInvalidUsage, base::kErrPeerAborted,
+                          "this rank's communicator was aborted by tuttiCommAbort"});
+  }
+  free();
+  return {};
+}
+
+// The state goes first: a call that comes later sees it, one that is inside is waited for.
+void Handle::free() {
+  state_.store(State::kGone, std::memory_order_seq_cst);
+  while (callsInside_.load(std::memory_order_seq_cst) > 0) {
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+  communicator_.reset();
+}
+
+void Handle::joinInitThread() {
+  std::thread thread;
+  {
+    const std::lock_guard lock(mutex_);
+    thread.swap(initThread_);
+  }
+  if (thread.joinable()) thread.join();
+}
+
+Status Handle::asyncStatus() {
+  switch (state()) {
+    case State::kInitializing: return {Code::kInProgress, 0, "the communicator is being made"};
+    case State::kFailed: return firstFailure();
+    case State::kGone: return gone();
+    case State::kReady:
+    case State::kFinalized: break;
+  }
+  const Call call(*this);
+  if (state() == State::kGone) return gone();
+  const Status status = communicator_->asyncStatus();
+  if (status.code() != Code::kInProgress) remember(status);
+  return status;
+}
+
+void Handle::remember(const Status& status) {
+  if (status.isOk() || status.code() == Code::kInProgress) return;
+  const std::lock_guard lock(mutex_);
+  if (failure_.isOk()) failure_ = status;
+}
+
+Status Handle::firstFailure() {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+}  // namespace tutti::comm

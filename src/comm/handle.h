@@ -1,0 +1,82 @@
+// What a tuttiComm_t points to. A handle is never freed: used after destroy it says so instead of
+// crashing (about 200 bytes per communicator ever made). The communicator behind it is.
+//
+// One user thread is inside at a time; abort and the queries come from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "src/base/status.h"
+#include "src/comm/communicator.h"
+
+namespace tutti::comm {
+
+class Handle {
+ public:
+  enum class State : uint32_t { kInitializing, kReady, kFailed, kFinalized, kGone };
+
+  // Allocates a handle for the rest of the process's life.
+  static Handle* create(const CommConfig& config);
+
+  // The handle behind a user's pointer; null, or a pointer that is none, is an error.
+  static base::Result<Handle*> from(void* pointer);
+
+  // Joins, in this thread or (non-blocking) in one of its own.
+  base::Status initialize(InitArgs args);
+
+  State state() const { return state_.load(std::memory_order_acquire); }
+  const CommConfig& config() const { return config_; }
+
+  // The communicator, for a call that moves data or belongs to the user thread. Fails by state.
+  base::Result<Communicator*> ready();
+  // For queries, which are also allowed after finalize and after a failure.
+  base::Result<Communicator*> queryable();
+
+  base::Status finalize();
+  base::Status destroy();
+  base::Status abort();
+  // Success, in progress, or the first failure of this communicator.
+  base::Status asyncStatus();
+
+  // Remembers the first failure of a call.
+  void remember(const base::Status& status);
+  base::Status firstFailure();
+
+  // While an object lives, abort() waits before it frees the communicator.
+  class Call {
+   public:
+    explicit Call(Handle& handle) : handle_(handle) {
+      handle_.callsInside_.fetch_add(1, std::memory_order_seq_cst);
+    }
+    ~Call() { handle_.callsInside_.fetch_sub(1, std::memory_order_release); }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+   private:
+    Handle& handle_;
+  };
+
+ private:
+  explicit Handle(const CommConfig& config) : config_(config) {}
+  base::Status initializeNow(const InitArgs& args);
+  void joinInitThread();
+  void free();
+
+  static constexpr uint64_t kMagic = 0x69747475542e6d63;
+  uint64_t magic_ = kMagic;
+  CommConfig config_;
+  std::atomic<State> state_{State::kInitializing};
+  std::atomic<int> callsInside_{0};
+  std::atomic<bool> isAborted_{false};
+  std::unique_ptr<Communicator> communicator_;
+  std::thread initThread_;
+  std::mutex mutex_;  // failure_, initThread_
+  base::Status failure_;
+};
+
+}  // namespace tutti::comm

@@ -1,0 +1,276 @@
+// How a communicator comes to be: join, exchange, connect, agree.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "src/base/clock.h"
+#include "src/base/config.h"
+#include "src/base/errors.h"
+#include "src/base/host.h"
+#include "src/base/log.h"
+#include "src/comm/communicator.h"
+#include "src/device/registry.h"
+#include "topology/host.h"
+#include "transports/registry.h"
+
+namespace tutti::comm {
+
+using base::Code;
+using base::Status;
+using nlohmann::json;
+
+namespace {
+
+constexpr const char* kVersion = TUTTI_VERSION_TEXT;
+
+// A failure of the exchange that is not the peer's bytes' fault can not happen: they are
+// authenticated, so a parse error means another version.
+Status foreignVersion(ir::Rank rank, std::string_view what) {
+  return {Code::kInvalidUsage, base::kErrLibraryMismatch,
+          fmt::format("rank {} sent {} that this version ({}) does not understand; use one version "
+                      "of Tutti on all ranks",
+                      rank, what, kVersion)};
+}
+
+bool isTransportAllowed(std::string_view name) {
+  const auto& config = base::processConfig();
+  if (name == "shm" && config.get(base::param::kShmDisable)) return false;
+  return base::isAllowedByList(config.get(base::param::kTransports), name);
+}
+
+executor::WaitPolicy waitPolicy(double ranksPerCore) {
+  executor::WaitPolicy policy;
+  if (ranksPerCore > 1.0) {
+    // Whoever is waited for may need this core.
+    policy.spinNs = 0;
+    policy.yieldNs = 200'000;
+  }
+  const auto& config = base::processConfig();
+  if (config.get(base::param::kSpinUs) >= 0) {
+    policy.spinNs = static_cast<uint64_t>(config.get(base::param::kSpinUs)) * 1000;
+  }
+  if (config.get(base::param::kYieldUs) >= 0) {
+    policy.yieldNs = static_cast<uint64_t>(config.get(base::param::kYieldUs)) * 1000;
+  }
+  return policy;
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<Communicator>> Communicator::create(
+    const InitArgs& args, const std::atomic<bool>* isAborted) {
+  const base::LogRankScope logRank(args.rank);
+  const int64_t start = base::nowNs();
+  auto communicator = std::unique_ptr<Communicator>(new Communicator);
+  communicator->rank_ = args.rank;
+  communicator->config_ = args.config;
+  TUTTI_RETURN_IF_ERROR(communicator->join(args, isAborted));
+  // Peers that wait for this rank must hear of a failure, or they wait for the timeout.
+  const auto guard = [&](Status status) {
+    if (!status.isOk()) communicator->control_->announceAbort(status.toString());
+    return status;
+  };
+  TUTTI_RETURN_IF_ERROR(guard(communicator->openTransports()));
+  TUTTI_RETURN_IF_ERROR(guard(communicator->exchange()));
+  TUTTI_RETURN_IF_ERROR(guard(communicator->connect()));
+  TUTTI_RETURN_IF_ERROR(guard(communicator->agree()));
+  communicator->startEngine();
+  communicator->logSummary(static_cast<double>(base::nowNs() - start) * 1e-9);
+  return communicator;
+}
+
+Status Communicator::join(const InitArgs& args, const std::atomic<bool>* isAborted) {
+  const auto& name = config_.device;
+  auto device = device::openDevice(name.empty() ? "host" : name, device::builtinBackends());
+  if (!device.isOk()) return device.status();
+  device_ = device.take();
+  config_.device = device_->describe().name;
+  bootstrap::JoinOptions options;
+  options.ids = args.ids;
+  options.rank = args.rank;
+  options.size = args.size;
+  options.timeout = config_.timeout;
+  options.isAborted = isAborted;
+  TUTTI_ASSIGN_OR_RETURN(control_, bootstrap::ControlPlane::join(options));
+  return {};
+}
+
+Status Communicator::openTransports() {
+  const auto token = control_->deriveToken("segment");
+  TUTTI_ASSIGN_OR_RETURN(segment_, transports::OwnSegment::create(rank_, control_->size(),
+                                                                  token.data()));
+  transports::ContextOptions options;
+  options.rank = rank_;
+  options.segment = segment_->view();
+  options.segmentShare = segment_->share();
+  std::memcpy(options.token, token.data(), sizeof(options.token));
+  options.allowCopy = !base::processConfig().get(base::param::kCmaDisable);
+  for (const auto* backend : transports::builtinBackends()) {
+    if (!isTransportAllowed(backend->name())) continue;
+    auto context = backend->open(options);
+    if (!context.isOk()) {
+      TUTTI_LOG_INFO(kInit, "transport {} is not usable: {}", backend->name(),
+                     context.status().toString());
+      continue;
+    }
+    transports_.push_back({std::string(backend->name()), backend->preference(), context.take(),
+                           {}, {}});
+  }
+  std::stable_sort(transports_.begin(), transports_.end(),
+                   [](const auto& a, const auto& b) { return a.preference > b.preference; });
+  return {};
+}
+
+Status Communicator::exchange() {
+  json mine = {{"host", base::hostIdentity()},
+               {"hostName", base::hostName()},
+               {"process", base::processStartTime(getpid()).value_or(0) * 0x100000000 +
+                               static_cast<uint64_t>(getpid())},
+               {"pid", getpid()},
+               {"device", device_->describe().name},
+               {"version", kVersion},
+               {"cores", topology::usableCores()}};
+  for (const auto& transport : transports_) {
+    mine["transports"][transport.name] = {{"descriptor", transport.context->descriptor()},
+                                          {"address", transport.context->address()}};
+  }
+  TUTTI_ASSIGN_OR_RETURN(const auto all, control_->allGather(mine.dump()));
+  for (ir::Rank rank = 0; rank < static_cast<ir::Rank>(all.size()); ++rank) {
+    const json theirs = json::parse(all[static_cast<size_t>(rank)], nullptr, false);
+    if (theirs.is_discarded() || !theirs.is_object()) return foreignVersion(rank, "a description");
+    ir::RankInfo info;
+    info.host = theirs.value("host", "");
+    info.hostName = theirs.value("hostName", "");
+    info.process = theirs.value("process", uint64_t{0});
+    info.pid = theirs.value("pid", 0);
+    info.device = theirs.value("device", "");
+    info.version = theirs.value("version", "");
+    info.cores = theirs.value("cores", 1);
+    if (info.version != kVersion) return foreignVersion(rank, "version " + info.version);
+    world_.ranks.push_back(std::move(info));
+    const json offers = theirs.value("transports", json::object());
+    for (auto& transport : transports_) {
+      const json offer = offers.value(transport.name, json::object());
+      transport.descriptors.push_back(offer.value("descriptor", ""));
+      transport.addresses.push_back(offer.value("address", ""));
+    }
+  }
+  return {};
+}
+
+const Communicator::OpenTransport* Communicator::best(ir::Rank a, ir::Rank b) const {
+  for (const auto& transport : transports_) {
+    const auto& first = transport.descriptors[static_cast<size_t>(a)];
+    const auto& second = transport.descriptors[static_cast<size_t>(b)];
+    if (first.empty() || second.empty()) continue;
+    // This rank's own view where it has one; otherwise the rule every transport keeps: descriptors
+    // of ranks that reach each other are equal.
+    const bool canReach = a == rank_   ? transport.context->canReach(second)
+                          : b == rank_ ? transport.context->canReach(first)
+                                       : first == second;
+    if (canReach) return &transport;
+  }
+  return nullptr;
+}
+
+Status Communicator::connect() {
+  const int size = world_.size();
+  world_.reach.assign(static_cast<size_t>(size) * static_cast<size_t>(size), ir::Reach::kNone);
+  for (ir::Rank a = 0; a < size; ++a) {
+    for (ir::Rank b = 0; b < size; ++b) {
+      const auto* transport = a == b ? nullptr : best(a, b);
+      const auto reach = a == b ? ir::Reach::kAddress
+                         : transport == nullptr ? ir::Reach::kNone
+                                                : transport->context->reach();
+      world_.reach[static_cast<size_t>(a * size + b)] = reach;
+    }
+  }
+  connections_.resize(static_cast<size_t>(size));
+  world_.canCopyPeer = true;
+  for (ir::Rank peer = 0; peer < size; ++peer) {
+    if (peer == rank_) continue;
+    const auto* transport = best(rank_, peer);
+    if (transport == nullptr) {
+      std::string tried;
+      for (const auto& t : transports_) tried += (tried.empty() ? "" : ", ") + t.name;
+      return {Code::kSystemError, base::kErrNoTransport,
+              fmt::format("no transport connects {} and {}; tried: {}. Ranks on one host must see "
+                          "each other's processes (one pid namespace); check TUTTI_TRANSPORTS",
+                          describeRank(rank_), describeRank(peer),
+                          tried.empty() ? "none is allowed" : tried)};
+    }
+    auto connection = transport->context->connect(
+        peer, transport->addresses[static_cast<size_t>(peer)]);
+    if (!connection.isOk()) {
+      return connection.status().withContext(
+          fmt::format("connecting {} over {}", describeRank(peer), transport->name));
+    }
+    connections_[static_cast<size_t>(peer)] = connection.take();
+    world_.canCopyPeer &= connections_[static_cast<size_t>(peer)]->canCopy();
+  }
+  return {};
+}
+
+// The second exchange: everybody is connected, and everybody sees the same World.
+Status Communicator::agree() {
+  TUTTI_ASSIGN_OR_RETURN(const auto copies, control_->allGather(world_.canCopyPeer ? "1" : "0"));
+  world_.canCopyPeer =
+      std::all_of(copies.begin(), copies.end(), [](const auto& value) { return value == "1"; });
+  TUTTI_ASSIGN_OR_RETURN(const auto digests,
+                         control_->allGather(fmt::format("{:016x}", world_.digest())));
+  for (ir::Rank rank = 1; rank < world_.size(); ++rank) {
+    if (digests[static_cast<size_t>(rank)] == digests[0]) continue;
+    return {Code::kInvalidUsage, base::kErrLibraryMismatch,
+            fmt::format("{} and {} see the ranks and their links differently; check that "
+                        "TUTTI_TRANSPORTS, TUTTI_SHM_DISABLE and TUTTI_HOSTID agree",
+                        describeRank(0), describeRank(rank))};
+  }
+  return {};
+}
+
+void Communicator::startEngine() {
+  executor::EngineOptions options;
+  options.rank = rank_;
+  options.size = world_.size();
+  options.segment = segment_->view();
+  for (const auto& connection : connections_) options.connections.push_back(connection.get());
+  options.device = device_.get();
+  options.isOneProcess = std::all_of(world_.reach.begin(), world_.reach.end(), [](auto reach) {
+    return reach == ir::Reach::kAddress;
+  });
+  options.canCopyPeers = world_.canCopyPeer;
+  options.wait = waitPolicy(world_.ranksPerCore());
+  options.timeout = config_.timeout;
+  options.externalFailure = [this] { return externalFailure(); };
+  options.describeRank = [this](ir::Rank rank) { return describeRank(rank); };
+  engine_ = std::make_unique<executor::Engine>(std::move(options));
+}
+
+void Communicator::logSummary(double seconds) const {
+  if (rank_ != 0) return;
+  std::vector<std::string> hosts;
+  std::map<std::string, int> pairs;
+  for (const auto& info : world_.ranks) hosts.push_back(info.host);
+  std::sort(hosts.begin(), hosts.end());
+  const auto hostCount = std::unique(hosts.begin(), hosts.end()) - hosts.begin();
+  for (ir::Rank a = 0; a < world_.size(); ++a) {
+    for (ir::Rank b = a + 1; b < world_.size(); ++b) ++pairs[best(a, b)->name];
+  }
+  std::string paths;
+  for (const auto& [name, count] : pairs) {
+    paths += fmt::format("{}{} {} {}", paths.empty() ? "" : ", ", count,
+                         count == 1 ? "pair over" : "pairs over", name);
+  }
+  TUTTI_LOG_INFO(kInit,
+                 "communicator{}{}: {} ranks on {} host{}, {:.2g} per core; {}; kernel copies {}; "
+                 "ready in {:.1f} ms",
+                 config_.name.empty() ? "" : " ", config_.name, world_.size(), hostCount,
+                 hostCount == 1 ? "" : "s", world_.ranksPerCore(),
+                 paths.empty() ? "no peers" : paths, world_.canCopyPeer ? "allowed" : "off",
+                 seconds * 1e3);
+}
+
+}  // namespace tutti::comm

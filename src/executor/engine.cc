@@ -1,0 +1,322 @@
+#include "src/executor/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "src/base/errors.h"
+#include "src/executor/progress_thread.h"
+#include "src/executor/waiter.h"
+#include "transports/segment.h"
+
+namespace tutti::executor {
+
+using base::Code;
+using base::Status;
+
+Engine::Engine(EngineOptions options)
+    : options_(std::move(options)),
+      peers_(static_cast<size_t>(options_.size)),
+      queue_(options_.device->queue()) {
+  for (ir::Rank rank = 0; rank < options_.size; ++rank) {
+    auto* connection = options_.connections[static_cast<size_t>(rank)];
+    if (connection == nullptr) continue;
+    auto& peer = peers_[static_cast<size_t>(rank)];
+    peer.connection = connection;
+    peer.segment = connection->segment();
+  }
+  transports::prepareSleeping();
+}
+
+Engine::~Engine() { ProgressThread::instance().remove(*this); }
+
+Operation* Engine::enqueue(Request&& request) {
+  Operation* operation = nullptr;
+  if (pool_.empty()) {
+    operation = new Operation;
+  } else {
+    operation = pool_.back().release();
+    pool_.pop_back();
+  }
+  operation->request = std::move(request);
+  const Program& program = operation->request.programs->main;
+  operation->program = &program;
+  operation->isStarted = operation->isDone = operation->isAsync = false;
+  operation->status = {};
+  operation->lanes.assign(program.lanes.size(), {});
+  operation->number = program.isCollective ? nextNumber_++ : 0;
+  if (!program.isCollective) {
+    auto& peer = peers_[static_cast<size_t>(program.call.root)];
+    const bool isSend = program.call.collective == ir::Collective::kSend;
+    operation->turn = isSend ? peer.sendsQueued++ : peer.receivesQueued++;
+  }
+  active_.push_back(operation);
+  return operation;
+}
+
+Operation* Engine::start(Request request) {
+  std::unique_lock lock(mutex_, std::defer_lock);
+  if (hasAsync()) lock.lock();
+  return enqueue(std::move(request));
+}
+
+void Engine::startAsync(Request request) {
+  {
+    const std::lock_guard lock(mutex_);
+    enqueue(std::move(request))->isAsync = true;
+    asyncCount_.fetch_add(1, std::memory_order_release);
+  }
+  ProgressThread::instance().add(*this);
+}
+
+void Engine::release(Operation* operation) {
+  operation->request = {};
+  pool_.emplace_back(operation);
+}
+
+bool Engine::mayStart(Operation& operation) {
+  const auto& gate = operation.request.gate;
+  if (gate && gate->load(std::memory_order_acquire) == 0) return false;
+  if (operation.number != 0) {
+    if (operation.number != completedOps_ + 1 || !isBoardFree(operation.number)) return false;
+    recordOperation(operation);
+    return true;
+  }
+  const auto& call = operation.program->call;
+  const auto& peer = peers_[static_cast<size_t>(call.root)];
+  return operation.turn ==
+         (call.collective == ir::Collective::kSend ? peer.sendsDone : peer.receivesDone);
+}
+
+bool Engine::isBoardFree(uint64_t number) {
+  if (leastCompleted_ + transports::kBoardOps >= number) return true;
+  uint64_t least = ~uint64_t{0};
+  for (auto& peer : peers_) {
+    if (peer.connection == nullptr) continue;
+    if (peer.completedOps + transports::kBoardOps < number) {
+      peer.completedOps =
+          peer.segment.header().completedOps.load(std::memory_order_acquire);
+    }
+    least = std::min(least, peer.completedOps);
+  }
+  leastCompleted_ = least;
+  return leastCompleted_ + transports::kBoardOps >= number;
+}
+
+void Engine::recordOperation(const Operation& operation) {
+  auto& header = options_.segment.header();
+  auto& record = header.log[operation.number % transports::kOpLogSize];
+  const auto& call = operation.program->call;
+  constexpr auto kRelaxed = std::memory_order_relaxed;
+  record.number.store(0, kRelaxed);
+  record.signature.store(operation.program->signature, kRelaxed);
+  record.count.store(call.count, kRelaxed);
+  record.collective.store(static_cast<uint32_t>(call.collective), kRelaxed);
+  record.type.store(static_cast<uint32_t>(call.type), kRelaxed);
+  record.op.store(static_cast<uint32_t>(call.op), kRelaxed);
+  record.root.store(static_cast<uint32_t>(call.root), kRelaxed);
+  record.number.store(operation.number, std::memory_order_release);
+}
+
+bool Engine::progress() {
+  if (hasFailed()) [[unlikely]] {
+    failLocked(failure());
+    return true;
+  }
+  bool hasMoved = false;
+  for (size_t i = 0; i < active_.size(); ++i) {
+    Operation& operation = *active_[i];
+    if (operation.isDone) continue;
+    if (!operation.isStarted) {
+      if (!mayStart(operation)) continue;
+      operation.isStarted = true;
+      hasMoved = true;
+    }
+    hasMoved |= advance(operation);
+    if (hasFailed()) [[unlikely]] {
+      failLocked(failure());
+      return true;
+    }
+  }
+  return hasMoved;
+}
+
+bool Engine::advance(Operation& operation) {
+  bool hasMoved = false;
+  bool isDone = true;
+  const Program* program = operation.program;
+  for (size_t i = 0; i < program->lanes.size(); ++i) {
+    auto& state = operation.lanes[i];
+    const auto& lane = program->lanes[i];
+    if (state.iteration >= lane.iterations || lane.stepCount == 0) continue;
+    hasMoved |= advanceLane(operation, lane, state);
+    if (operation.program != program) return true;  // went over to the fallback
+    isDone &= state.iteration >= lane.iterations;
+  }
+  if (isDone) complete(operation);
+  return hasMoved || isDone;
+}
+
+bool Engine::advanceLane(Operation& operation, const FlatLane& lane, LaneState& state) {
+  bool hasMoved = false;
+  const Program* program = operation.program;
+  while (state.iteration < lane.iterations) {
+    const FlatStep& step = program->steps[lane.stepBegin + state.step];
+    const Outcome outcome = runStep(operation, lane, state, step);
+    if (operation.program != program) return true;
+    if (outcome == Outcome::kBlocked) return hasMoved;
+    hasMoved = true;
+    if (outcome == Outcome::kPartial) return true;  // let other lanes and operations run
+    state.done = 0;
+    if (++state.step == lane.stepCount) {
+      state.step = 0;
+      ++state.iteration;
+    }
+  }
+  return hasMoved;
+}
+
+void Engine::complete(Operation& operation) {
+  operation.isDone = true;
+  if (operation.number != 0) {
+    completedOps_ = operation.number;
+    options_.segment.header().completedOps.store(operation.number, std::memory_order_release);
+    return;
+  }
+  const auto& call = operation.program->call;
+  auto& peer = peers_[static_cast<size_t>(call.root)];
+  ++(call.collective == ir::Collective::kSend ? peer.sendsDone : peer.receivesDone);
+}
+
+bool Engine::progressAsync() {
+  std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || !hasAsync()) return false;
+  const bool hasMoved = progress();
+  if (hasMoved) finishAsync();
+  return hasMoved;
+}
+
+// Frees what is done and nobody waits for. The count goes down last: it hands the engine back.
+void Engine::finishAsync() {
+  int finished = 0;
+  for (size_t i = 0; i < active_.size();) {
+    Operation* operation = active_[i];
+    if (!operation->isDone || !operation->isAsync) {
+      ++i;
+      continue;
+    }
+    active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
+    const auto flag = operation->request.release;
+    auto* order = operation->request.order;
+    if (flag) {
+      flag->store(1, std::memory_order_release);
+      if (order != nullptr) order->notify(flag.get());
+    }
+    release(operation);
+    ++finished;
+  }
+  if (finished > 0) asyncCount_.fetch_sub(finished, std::memory_order_release);
+}
+
+void Engine::drainAsync() {
+  Waiter waiter(*this);
+  while (hasAsync()) {
+    bool hasMoved = false;
+    if (std::unique_lock lock(mutex_, std::try_to_lock); lock.owns_lock()) {
+      hasMoved = progress();
+      finishAsync();
+    }
+    if (hasMoved) {
+      waiter.reset();
+    } else if (hasAsync()) {
+      waiter.pause();
+    }
+  }
+}
+
+Status Engine::wait(Operation* operation) {
+  const Pending pending{this, operation};
+  return waitAll({&pending, 1});
+}
+
+Status Engine::waitAll(std::span<const Pending> pending) {
+  Status first;
+  Waiter waiter(pending);
+  bool isDone = false;
+  while (!isDone) {
+    bool hasMoved = false;
+    isDone = true;
+    for (const auto& [engine, operation] : pending) {
+      std::unique_lock lock(engine->mutex_, std::defer_lock);
+      const bool isShared = engine->hasAsync();
+      if (isShared && !lock.try_lock()) {
+        isDone = false;
+        continue;
+      }
+      if (!operation->isDone) hasMoved |= engine->progress();
+      isDone &= operation->isDone;
+      if (isShared) engine->finishAsync();
+    }
+    if (hasMoved) {
+      waiter.reset();
+    } else if (!isDone) {
+      waiter.pause();
+    }
+  }
+  for (const auto& [engine, operation] : pending) {
+    std::unique_lock lock(engine->mutex_, std::defer_lock);
+    if (engine->hasAsync()) lock.lock();
+    if (first.isOk() && !operation->status.isOk()) first = operation->status;
+    std::erase(engine->active_, operation);
+    engine->release(operation);
+  }
+  return first;
+}
+
+void Engine::leave() {
+  auto running = static_cast<uint32_t>(transports::RankState::kRunning);
+  options_.segment.header().state.compare_exchange_strong(
+      running, static_cast<uint32_t>(transports::RankState::kLeft), std::memory_order_release);
+  ringEveryone();
+}
+
+void Engine::abort(Status why) { fail(std::move(why)); }
+
+// The first failure stands; operations end when their driver comes by.
+void Engine::fail(Status why) {
+  {
+    const std::lock_guard lock(failureMutex_);
+    if (!failure_.isOk()) return;
+    failure_ = std::move(why);
+  }
+  failed_.store(true, std::memory_order_release);
+  options_.segment.header().state.store(static_cast<uint32_t>(transports::RankState::kFailed),
+                                        std::memory_order_release);
+  ringEveryone();
+  transports::ringSlow(bell());
+}
+
+Status Engine::failure() const {
+  const std::lock_guard lock(failureMutex_);
+  return failure_;
+}
+
+void Engine::failLocked(const Status& why) {
+  for (auto* operation : active_) {
+    if (operation->isDone) continue;
+    operation->isDone = true;
+    operation->status = why;
+  }
+}
+
+void Engine::ringEveryone() {
+  for (auto& peer : peers_) {
+    if (peer.connection != nullptr) transports::ringIfSleeping(peer.segment.header().bell);
+  }
+}
+
+std::string Engine::describe(ir::Rank rank) const {
+  return options_.describeRank ? options_.describeRank(rank) : fmt::format("rank {}", rank);
+}
+
+}  // namespace tutti::executor

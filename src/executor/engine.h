@@ -1,0 +1,209 @@
+// Engine: runs the operations of one communicator on this rank.
+//
+// Operations are state machines that never block inside a step; whoever waits for one drives all of
+// them. Collectives run one after the other in the order they were started; sends and receives run
+// beside them, in order per peer and direction.
+//
+// Threads: start, progress and wait are called by one thread at a time (the engine locks itself only
+// while asynchronous operations are under way, which the process's progress thread drives); abort,
+// hasFailed and failure by any thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/base/status.h"
+#include "src/device/device.h"
+#include "src/executor/operation.h"
+#include "src/executor/program.h"
+#include "transports/mapped.h"
+#include "transports/transport.h"
+
+namespace tutti::executor {
+
+// How long a wait polls before it lets others run. Nanoseconds.
+struct WaitPolicy {
+  uint64_t spinNs = 20000;    // poll without giving the core away
+  uint64_t yieldNs = 50000;   // then poll with sched_yield between
+  uint64_t sleepNs = 20000000;  // then sleep at most this long before looking for failures
+};
+
+struct EngineOptions {
+  ir::Rank rank = 0;
+  int size = 1;
+  transports::SegmentView segment;  // this rank's own
+  // By rank; null for this rank. Owned by the communicator, outlive the engine.
+  std::vector<transports::Connection*> connections;
+  device::Device* device = nullptr;
+  bool isOneProcess = false;  // all ranks share this process
+  bool canCopyPeers = false;  // kernel-assisted copies work between all ranks
+  WaitPolicy wait;
+  std::chrono::milliseconds timeout{30000};  // zero: for ever
+  // Asked now and then while waiting; a failure ends all operations. Any thread.
+  std::function<base::Status()> externalFailure;
+  // "rank 3 (process 4711 on host a)"
+  std::function<std::string(ir::Rank)> describeRank;
+};
+
+struct Exposure;
+
+class Engine {
+ public:
+  explicit Engine(EngineOptions options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Queues an operation; the pointer is valid until finish(). Does not block.
+  Operation* start(Request request);
+  // As start for a request with gate and release; the progress thread drives and finishes it.
+  void startAsync(Request request);
+
+  // Runs what can run now. Does not block. True if anything moved.
+  bool progress();
+
+  // Drives until `operation` is done, then frees it and returns its result. Blocks.
+  base::Status wait(Operation* operation);
+
+  // Drives several engines of one thread until all their operations are done. Blocks.
+  struct Pending {
+    Engine* engine;
+    Operation* operation;
+  };
+  static base::Status waitAll(std::span<const Pending> pending);
+
+  // Tells peers that this rank takes part in nothing any more.
+  void leave();
+
+  // Ends everything with `why`, now and in future. Any thread.
+  void abort(base::Status why);
+  bool hasFailed() const { return failed_.load(std::memory_order_acquire); }
+  base::Status failure() const;
+
+  bool hasAsync() const { return asyncCount_.load(std::memory_order_acquire) > 0; }
+  // Blocks until no asynchronous operation is left, or the engine failed.
+  void drainAsync();
+
+  // Where a driver of this engine sleeps.
+  transports::Bell& bell() { return options_.segment.header().bell; }
+  const EngineOptions& options() const { return options_; }
+
+  // Gives up if there is a reason: ranks that disagree, a peer that is gone, nothing moved since
+  // `sinceNs` (base::nowNs) for longer than the timeout.
+  void lookForFailures(int64_t sinceNs);
+
+  // One pass for the progress thread: tries the lock, then as progress().
+  bool progressAsync();
+
+ private:
+  enum class Outcome { kBlocked, kPartial, kDone };
+
+  // What this rank knows of one peer.
+  struct Peer {
+    transports::SegmentView segment;
+    transports::Connection* connection = nullptr;
+    uint64_t sent[ir::Limits::kChannels] = {};
+    uint64_t received[ir::Limits::kChannels] = {};
+    uint64_t acknowledged[ir::Limits::kChannels] = {};
+    uint64_t completedOps = 0;  // at least
+    // Sends and receives run in order: queued so far, and done so far.
+    uint64_t sendsQueued = 0, sendsDone = 0;
+    uint64_t receivesQueued = 0, receivesDone = 0;
+  };
+
+  // An operand of the running step, as an address; or a peer's address to be copied.
+  struct Cursor {
+    std::byte* pointer = nullptr;
+    uint64_t remote = 0;  // used where pointer is null
+    transports::Connection* connection = nullptr;
+    const device::Factor* factor = nullptr;
+    bool isUser = false;  // memory of a user's buffer, as opposed to a slot or scratch
+  };
+
+  Operation* enqueue(Request&& request);
+  void release(Operation* operation);
+  bool mayStart(Operation& operation);
+  bool begin(Operation& operation);
+  void recordOperation(const Operation& operation);
+  bool isBoardFree(uint64_t number);
+  bool advance(Operation& operation);
+  bool advanceLane(Operation& operation, const FlatLane& lane, LaneState& state);
+  void complete(Operation& operation);
+  void finishAsync();
+  void fail(base::Status why);
+  void failLocked(const base::Status& why);
+
+  Outcome runStep(Operation& operation, const FlatLane& lane, LaneState& state,
+                  const FlatStep& step);
+  Outcome expose(Operation& operation, const FlatStep& step);
+  Outcome attach(Operation& operation, const FlatStep& step);
+  bool isReachable(const Program& program, ir::Rank rank, const Exposure& exposure) const;
+  bool attachPeer(Operation& operation, ir::Rank rank, const Exposure& exposure);
+  Outcome signal(Operation& operation, const FlatStep& step);
+  Outcome waitPosts(Operation& operation, const FlatStep& step);
+  Outcome transfer(Operation& operation, const FlatLane& lane, LaneState& state,
+                   const FlatStep& step);
+  bool resolve(Operation& operation, const FlatOperand& operand, bool isSource, uint64_t bytes,
+               Cursor& cursor);
+  static void place(Cursor& cursor, const FlatOperand& operand, const Program& program,
+                    const FlatLane& lane, const LaneState& state, uint32_t p,
+                    uint64_t messageOffset);
+  bool resolveMessageSource(Operation& operation, const FlatOperand& operand, uint64_t bytes,
+                            Cursor& cursor);
+  bool resolveMessageDestination(Operation& operation, const FlatOperand& operand, uint64_t bytes,
+                                 Cursor& cursor);
+  void resolveUser(Operation& operation, const FlatOperand& operand, Cursor& cursor);
+  void publish(Operation& operation, const FlatStep& step, uint64_t bytes);
+  void combine(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
+               uint64_t bytes);
+  void combineLocal(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
+                    uint64_t bytes);
+  void reduceInto(const Program& program, const FlatStep& step, std::span<const Cursor> sources,
+                  std::span<const Cursor> destinations, uint64_t bytes);
+  void combineMany(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
+                   uint64_t bytes);
+  void combineByCopy(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
+                     uint64_t bytes);
+  bool isTagReady(Operation& operation, ir::Rank rank, uint64_t tag, uint64_t expected);
+  void post(Operation& operation, uint32_t number, uint64_t bytes);
+  void ringEveryone();
+
+  base::Status findMismatch(const Operation& operation) const;
+  base::Status findDeparture() const;
+  base::Status mismatch(const Operation& operation, ir::Rank rank) const;
+  base::Status timeoutReport(const Operation& operation) const;
+  std::vector<ir::Rank> lateRanks(const Operation& operation) const;
+  bool isWaitingFor(const Operation& operation, ir::Rank rank) const;
+  std::string describe(ir::Rank rank) const;
+
+  EngineOptions options_;
+  std::vector<Peer> peers_;
+  device::WorkQueue& queue_;
+  std::vector<std::byte> scratch_;
+  std::vector<std::byte> bounce_;
+  std::vector<std::byte> copyBuffer_;
+  std::vector<Cursor> cursors_;     // of the running step, at the start of each buffer
+  std::vector<Cursor> runCursors_;  // at the bytes being worked on
+
+  std::vector<std::unique_ptr<Operation>> pool_;
+  std::vector<Operation*> active_;
+  uint64_t nextNumber_ = 1;      // of the next collective to be started
+  uint64_t completedOps_ = 0;
+  uint64_t leastCompleted_ = 0;  // by any peer, at least
+
+  std::mutex mutex_;
+  std::atomic<int> asyncCount_{0};
+  std::atomic<bool> failed_{false};
+  mutable std::mutex failureMutex_;
+  base::Status failure_;
+};
+
+}  // namespace tutti::executor

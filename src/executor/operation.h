@@ -1,0 +1,62 @@
+// One collective, send or receive while it runs on this rank.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "src/base/status.h"
+#include "src/device/device.h"
+#include "src/executor/program.h"
+
+namespace tutti::executor {
+
+// What may run for a call: `main`, or `fallback` where a peer's buffer turns out unreachable.
+struct Programs {
+  Program main;
+  std::unique_ptr<Program> fallback;
+};
+
+// What a call asks of an engine. The buffers stay valid until the operation is done.
+struct Request {
+  std::shared_ptr<const Programs> programs;
+  const void* input = nullptr;
+  void* output = nullptr;
+  device::Factor factor;  // of this rank's contribution
+  // Order against a stream, both or neither: the operation starts once *gate is non-zero, and sets
+  // *release and notifies `order` when it is done.
+  std::shared_ptr<std::atomic<uint32_t>> gate;
+  std::shared_ptr<std::atomic<uint32_t>> release;
+  device::StreamOrder* order = nullptr;
+};
+
+// A peer's buffers as this process reaches them.
+struct Attachment {
+  std::byte* input = nullptr;  // null: only by kernel-assisted copies
+  std::byte* output = nullptr;
+  uint64_t inputAddress = 0;   // in the peer's process
+  uint64_t outputAddress = 0;
+  device::Factor factor;
+};
+
+struct LaneState {
+  uint32_t step = 0;
+  uint32_t iteration = 0;
+  uint64_t done = 0;  // bytes of a long memory step that are done
+};
+
+struct Operation {
+  Request request;
+  const Program* program = nullptr;
+  uint64_t number = 0;  // of this collective in the communicator, from 1; 0: send or receive
+  uint64_t turn = 0;    // send, receive: place in the queue of its peer and direction
+  bool isStarted = false;
+  bool isDone = false;
+  bool isAsync = false;
+  base::Status status;
+  std::vector<LaneState> lanes;
+  std::vector<Attachment> attachments;  // by rank, once attached
+};
+
+}  // namespace tutti::executor

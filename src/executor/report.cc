@@ -1,0 +1,177 @@
+// Why an operation does not get on: disagreements, departures, and ranks that are late.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "src/base/clock.h"
+#include "src/base/errors.h"
+#include "src/executor/engine.h"
+
+namespace tutti::executor {
+
+using base::Code;
+using base::Status;
+using transports::OpRecord;
+
+namespace {
+
+ir::Call callOf(const OpRecord& record) {
+  ir::Call call;
+  call.collective = static_cast<ir::Collective>(record.collective.load());
+  call.type = static_cast<ir::DataType>(record.type.load());
+  call.op = static_cast<ir::RedOp>(record.op.load());
+  call.count = record.count.load();
+  call.root = static_cast<ir::Rank>(record.root.load());
+  return call;
+}
+
+const OpRecord& recordOf(const transports::SegmentView& segment, uint64_t number) {
+  return segment.header().log[number % transports::kOpLogSize];
+}
+
+std::string operationName(const Operation& operation) {
+  const auto text = ir::toString(operation.program->call);
+  return operation.number == 0 ? text : fmt::format("operation {} ({})", operation.number, text);
+}
+
+}  // namespace
+
+void Engine::lookForFailures(int64_t sinceNs) {
+  if (hasFailed()) return;
+  std::unique_lock lock(mutex_, std::defer_lock);
+  if (hasAsync() && !lock.try_lock()) return;
+  for (auto* operation : active_) {
+    if (operation->isDone || !operation->isStarted) continue;
+    if (auto status = findMismatch(*operation); !status.isOk()) return fail(std::move(status));
+  }
+  Status external = options_.externalFailure ? options_.externalFailure() : Status();
+  if (external.isOk()) external = findDeparture();
+  if (!external.isOk()) {
+    // What the peer did before it went may be all that is needed.
+    if (!progress()) fail(std::move(external));
+    return;
+  }
+  const auto waitedMs = (base::nowNs() - sinceNs) / 1'000'000;
+  if (options_.timeout.count() == 0 || waitedMs < options_.timeout.count()) return;
+  for (auto* operation : active_) {
+    if (!operation->isDone && operation->isStarted) return fail(timeoutReport(*operation));
+  }
+}
+
+Status Engine::findMismatch(const Operation& operation) const {
+  if (operation.number == 0) return {};
+  for (ir::Rank rank = 0; rank < options_.size; ++rank) {
+    const auto& peer = peers_[static_cast<size_t>(rank)];
+    if (peer.connection == nullptr) continue;
+    const auto& record = recordOf(peer.segment, operation.number);
+    if (record.number.load(std::memory_order_acquire) != operation.number) continue;
+    if (record.signature.load() != operation.program->signature) return mismatch(operation, rank);
+  }
+  return {};
+}
+
+Status Engine::mismatch(const Operation& operation, ir::Rank rank) const {
+  const auto mine = ir::toString(operation.program->call);
+  if (operation.number == 0) {
+    const bool isSend = operation.program->call.collective == ir::Collective::kSend;
+    return {Code::kInvalidUsage, base::kErrCollectiveMismatch,
+            fmt::format("{} and the {} it meets on {} differ in count or type; make them equal",
+                        mine, isSend ? "receive" : "send", describe(rank))};
+  }
+  const auto& record = recordOf(peers_[static_cast<size_t>(rank)].segment, operation.number);
+  const bool isKnown = record.number.load(std::memory_order_acquire) == operation.number;
+  return {Code::kInvalidUsage, base::kErrCollectiveMismatch,
+          fmt::format("ranks disagree on operation {}: {} called {}, this rank ({}) called {}; all "
+                      "ranks must make the same calls in the same order",
+                      operation.number, describe(rank),
+                      isKnown ? ir::toString(callOf(record)) : std::string("something else"),
+                      options_.rank, mine)};
+}
+
+Status Engine::findDeparture() const {
+  for (auto* operation : active_) {
+    if (operation->isDone || !operation->isStarted) continue;
+    for (ir::Rank rank = 0; rank < options_.size; ++rank) {
+      const auto& peer = peers_[static_cast<size_t>(rank)];
+      if (peer.connection == nullptr || !isWaitingFor(*operation, rank)) continue;
+      const auto state = static_cast<transports::RankState>(
+          peer.segment.header().state.load(std::memory_order_acquire));
+      if (state == transports::RankState::kLeft) {
+        return {Code::kRemoteError, base::kErrPeerLeft,
+                fmt::format("{} has left the communicator, but {} waits for it",
+                            describe(rank), operationName(*operation))};
+      }
+      if (state == transports::RankState::kFailed) {
+        return {Code::kRemoteError, base::kErrPeerAborted,
+                fmt::format("{} gave up with an error of its own; see its log", describe(rank))};
+      }
+    }
+  }
+  return {};
+}
+
+bool Engine::isWaitingFor(const Operation& operation, ir::Rank rank) const {
+  const Program& program = *operation.program;
+  if (!program.isCollective) return program.call.root == rank;
+  for (size_t i = 0; i < program.lanes.size(); ++i) {
+    const auto& lane = program.lanes[i];
+    const auto& state = operation.lanes[i];
+    if (state.iteration >= lane.iterations || lane.stepCount == 0) continue;
+    const auto& step = program.steps[lane.stepBegin + state.step];
+    const auto* peers = program.peers.data() + step.peerBegin;
+    if (std::find(peers, peers + step.peerCount, rank) != peers + step.peerCount) return true;
+    const auto* operand = program.operands.data() + step.operandBegin;
+    const auto* end = operand + step.sourceCount + step.destinationCount;
+    if (std::any_of(operand, end, [&](const FlatOperand& o) {
+          return o.rank == rank && (o.space == ir::Space::kFifo || o.space == ir::Space::kBoard);
+        })) {
+      return true;
+    }
+  }
+  return false;
+}
+
+std::vector<ir::Rank> Engine::lateRanks(const Operation& operation) const {
+  std::vector<ir::Rank> late;
+  for (ir::Rank rank = 0; rank < options_.size; ++rank) {
+    const auto& peer = peers_[static_cast<size_t>(rank)];
+    if (peer.connection == nullptr) continue;
+    if (operation.number == 0) {
+      if (operation.program->call.root == rank) late.push_back(rank);
+      continue;
+    }
+    const auto& header = peer.segment.header();
+    const auto recorded = recordOf(peer.segment, operation.number).number.load();
+    const bool hasArrived =
+        recorded >= operation.number || header.completedOps.load() >= operation.number;
+    if (!hasArrived) late.push_back(rank);
+  }
+  return late;
+}
+
+Status Engine::timeoutReport(const Operation& operation) const {
+  const auto late = lateRanks(operation);
+  const double seconds = static_cast<double>(options_.timeout.count()) / 1000.0;
+  const auto describeAll = [&](const std::vector<ir::Rank>& ranks) {
+    std::vector<std::string> names;
+    for (const ir::Rank rank : ranks) names.push_back(describe(rank));
+    return fmt::format("{}", fmt::join(names, ", "));
+  };
+  if (!late.empty()) {
+    return {Code::kTimeout, base::kErrCollectiveTimeout,
+            fmt::format("{}: {} did not arrive within {:g} s; if that is not a hang, raise "
+                        "TUTTI_TIMEOUT",
+                        operationName(operation), describeAll(late), seconds)};
+  }
+  std::vector<ir::Rank> slow;
+  for (ir::Rank rank = 0; rank < options_.size; ++rank) {
+    if (rank != options_.rank && isWaitingFor(operation, rank)) slow.push_back(rank);
+  }
+  return {Code::kTimeout, base::kErrCollectiveTimeout,
+          fmt::format("{}: all ranks arrived, but {} made no progress for {:g} s; stopped, or "
+                      "starved of processor time",
+                      operationName(operation), describeAll(slow), seconds)};
+}
+
+}  // namespace tutti::executor

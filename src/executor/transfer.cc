@@ -1,0 +1,461 @@
+// The steps of an operation: moving, reducing, exposing, signalling.
+#include <algorithm>
+#include <cstring>
+
+#include "src/base/errors.h"
+#include "src/executor/engine.h"
+
+namespace tutti::executor {
+
+using base::Code;
+using base::Status;
+using ir::Space;
+using transports::makeTag;
+
+namespace {
+
+// Long steps in memory yield to others after this many bytes per operand.
+constexpr uint64_t kQuantumBytes = 256 << 10;
+// Kernel-assisted copies go through a buffer that stays in the core's cache.
+constexpr uint64_t kBounceBytes = 64 << 10;
+
+struct Range {
+  uint64_t offset;
+  uint64_t bytes;
+};
+
+// Iteration `iteration` of a piece.
+Range chunkOf(const Piece& piece, const FlatLane& lane, uint32_t iteration) {
+  if (lane.chunkBytes == 0) return {piece.offset, piece.bytes};
+  const uint64_t begin = std::min(piece.bytes, lane.chunkBytes * iteration);
+  return {piece.offset + begin, std::min(piece.bytes - begin, lane.chunkBytes)};
+}
+
+}  // namespace
+
+// What kExpose posts: where this rank's buffers are and what its contribution is multiplied by.
+struct Exposure {
+  uint64_t inputAddress;
+  uint64_t outputAddress;
+  device::ShareHandle inputShare;
+  device::ShareHandle outputShare;
+  device::Factor factor;
+  uint64_t isInPlace;
+};
+
+Engine::Outcome Engine::runStep(Operation& operation, const FlatLane& lane, LaneState& state,
+                                const FlatStep& step) {
+  if (step.afterLane >= 0) {
+    const auto& other = operation.lanes[static_cast<size_t>(step.afterLane)];
+    const bool isPast = other.iteration > state.iteration ||
+                        (other.iteration == state.iteration &&
+                         other.step > static_cast<uint32_t>(step.afterStep));
+    if (!isPast) return Outcome::kBlocked;
+  }
+  switch (step.kind) {
+    case ir::StepKind::kMove:
+    case ir::StepKind::kReduce: return transfer(operation, lane, state, step);
+    case ir::StepKind::kExpose: return expose(operation, step);
+    case ir::StepKind::kAttach: return attach(operation, step);
+    case ir::StepKind::kSignal: return signal(operation, step);
+    case ir::StepKind::kWait: return waitPosts(operation, step);
+  }
+  return Outcome::kBlocked;
+}
+
+void Engine::post(Operation& operation, uint32_t number, uint64_t bytes) {
+  auto& post = options_.segment.post(operation.number, static_cast<int>(number));
+  post.bytes = bytes;
+  post.tag.store(makeTag(operation.number, operation.program->signature),
+                 std::memory_order_release);
+  ringEveryone();
+}
+
+bool Engine::isTagReady(Operation& operation, ir::Rank rank, uint64_t tag, uint64_t expected) {
+  if (tag == expected) [[likely]] return true;
+  if (transports::tagNumber(tag) == transports::tagNumber(expected)) {
+    fail(mismatch(operation, rank));
+  }
+  return false;
+}
+
+Engine::Outcome Engine::signal(Operation& operation, const FlatStep& step) {
+  post(operation, step.post, 0);
+  return Outcome::kDone;
+}
+
+Engine::Outcome Engine::waitPosts(Operation& operation, const FlatStep& step) {
+  const uint64_t expected = makeTag(operation.number, operation.program->signature);
+  for (uint32_t i = 0; i < step.peerCount; ++i) {
+    const ir::Rank rank = operation.program->peers[step.peerBegin + i];
+    const auto& segment = peers_[static_cast<size_t>(rank)].segment;
+    const uint64_t tag = segment.post(operation.number, static_cast<int>(step.post))
+                             .tag.load(std::memory_order_acquire);
+    if (!isTagReady(operation, rank, tag, expected)) return Outcome::kBlocked;
+  }
+  return Outcome::kDone;
+}
+
+Engine::Outcome Engine::expose(Operation& operation, const FlatStep& step) {
+  const auto& request = operation.request;
+  const Program& program = *operation.program;
+  auto& memory = options_.device->memory();
+  Exposure exposure{};
+  exposure.inputAddress = reinterpret_cast<uint64_t>(request.input);
+  exposure.outputAddress = reinterpret_cast<uint64_t>(request.output);
+  if (program.exposesInput) exposure.inputShare = memory.share(request.input, program.inputBytes);
+  if (program.exposesOutput) {
+    exposure.outputShare = memory.share(request.output, program.outputBytes);
+  }
+  exposure.factor = request.factor;
+  exposure.isInPlace = request.input == request.output ? 1 : 0;
+  auto& own = options_.segment.post(operation.number, static_cast<int>(step.post));
+  std::memcpy(own.data(sizeof(exposure)), &exposure, sizeof(exposure));
+  post(operation, step.post, sizeof(exposure));
+  return Outcome::kDone;
+}
+
+// Decides from what everybody sees, not from what happens to work here, so that all decide alike.
+bool Engine::isReachable(const Program& program, ir::Rank rank, const Exposure& exposure) const {
+  const auto access = program.accessTo(rank);
+  if (program.call.collective == ir::Collective::kAllToAll && exposure.isInPlace != 0) return false;
+  if (options_.isOneProcess) return true;
+  if (program.acceptsKernelCopy && options_.canCopyPeers) return true;
+  return (!access.input || exposure.inputShare.inode != 0) &&
+         (!access.output || exposure.outputShare.inode != 0);
+}
+
+Engine::Outcome Engine::attach(Operation& operation, const FlatStep& step) {
+  if (waitPosts(operation, step) == Outcome::kBlocked) return Outcome::kBlocked;
+  const Program& program = *operation.program;
+  operation.attachments.resize(peers_.size());
+  bool isReachableByAll = true;
+  const auto exposureOf = [&](const transports::SegmentView& segment) {
+    Exposure exposure;
+    auto& post = segment.post(operation.number, static_cast<int>(step.post));
+    std::memcpy(&exposure, post.data(sizeof(exposure)), sizeof(exposure));
+    return exposure;
+  };
+  if (program.isExposing) {
+    isReachableByAll = isReachable(program, options_.rank, exposureOf(options_.segment));
+  }
+  for (uint32_t i = 0; i < step.peerCount; ++i) {
+    const ir::Rank rank = program.peers[step.peerBegin + i];
+    const auto exposure = exposureOf(peers_[static_cast<size_t>(rank)].segment);
+    isReachableByAll &= isReachable(program, rank, exposure);
+    if (isReachableByAll && !attachPeer(operation, rank, exposure)) return Outcome::kBlocked;
+  }
+  if (isReachableByAll) return Outcome::kDone;
+  operation.program = operation.request.programs->fallback.get();
+  operation.lanes.assign(operation.program->lanes.size(), {});
+  return Outcome::kDone;
+}
+
+bool Engine::attachPeer(Operation& operation, ir::Rank rank, const Exposure& exposure) {
+  const auto access = operation.program->accessTo(rank);
+  auto& connection = *peers_[static_cast<size_t>(rank)].connection;
+  auto& attachment = operation.attachments[static_cast<size_t>(rank)];
+  attachment = {nullptr, nullptr, exposure.inputAddress, exposure.outputAddress, exposure.factor};
+  if (access.input) {
+    attachment.input =
+        connection.mapPeer(exposure.inputAddress, exposure.inputShare, access.inputBytes);
+  }
+  if (access.output) {
+    attachment.output =
+        connection.mapPeer(exposure.outputAddress, exposure.outputShare, access.outputBytes);
+  }
+  const bool isMapped = (!access.input || attachment.input != nullptr) &&
+                        (!access.output || attachment.output != nullptr);
+  if (isMapped || connection.canCopy()) return true;
+  fail({Code::kSystemError, base::kErrCmaNotPermitted,
+        "the buffer of " + describe(rank) +
+            " could neither be mapped nor copied; raise the limit on open files or memory maps"});
+  return false;
+}
+
+Engine::Outcome Engine::transfer(Operation& operation, const FlatLane& lane, LaneState& state,
+                                 const FlatStep& step) {
+  const Program& program = *operation.program;
+  const FlatOperand* operands = &program.operands[step.operandBegin];
+  const size_t operandCount = size_t{step.sourceCount} + step.destinationCount;
+  const FlatOperand* lengthOperand =
+      step.lengthOperand < 0 ? nullptr : &program.operands[static_cast<size_t>(step.lengthOperand)];
+  uint64_t total = 0;
+  for (uint32_t i = 0; lengthOperand != nullptr && i < lengthOperand->pieceCount; ++i) {
+    total += chunkOf(program.pieces[lengthOperand->pieceBegin + i], lane, state.iteration).bytes;
+  }
+  cursors_.resize(operandCount);
+  for (size_t i = 0; i < operandCount; ++i) {
+    cursors_[i] = {};
+    if (!resolve(operation, operands[i], i < step.sourceCount, total, cursors_[i])) {
+      return Outcome::kBlocked;
+    }
+  }
+  const bool isLong = !step.hasMessage && lengthOperand != nullptr && lengthOperand->pieceCount == 1;
+  uint64_t messageOffset = 0;
+  for (uint32_t p = 0; lengthOperand != nullptr && p < lengthOperand->pieceCount; ++p) {
+    uint64_t bytes =
+        chunkOf(program.pieces[lengthOperand->pieceBegin + p], lane, state.iteration).bytes;
+    if (isLong) bytes = std::min(bytes - state.done, kQuantumBytes);
+    if (bytes == 0) continue;
+    runCursors_.assign(cursors_.begin(), cursors_.end());
+    for (size_t i = 0; i < operandCount; ++i) {
+      place(runCursors_[i], operands[i], program, lane, state, p, messageOffset);
+    }
+    combine(program, step, runCursors_, bytes);
+    messageOffset += bytes;
+    if (!isLong) continue;
+    state.done += bytes;
+    if (state.done < total) return Outcome::kPartial;
+  }
+  if (step.hasMessage) publish(operation, step, total);
+  return Outcome::kDone;
+}
+
+// Moves a cursor from the start of its buffer to piece `p` of its operand.
+void Engine::place(Cursor& cursor, const FlatOperand& operand, const Program& program,
+                   const FlatLane& lane, const LaneState& state, uint32_t p,
+                   uint64_t messageOffset) {
+  uint64_t offset = messageOffset;
+  if (operand.pieceCount > 0) {
+    const Piece& piece = program.pieces[operand.pieceBegin + p];
+    offset = operand.space == Space::kScratch ? piece.offset
+                                              : chunkOf(piece, lane, state.iteration).offset;
+    offset += state.done;
+  }
+  if (cursor.pointer != nullptr) {
+    cursor.pointer += offset;
+  } else {
+    cursor.remote += offset;
+  }
+}
+
+bool Engine::resolve(Operation& operation, const FlatOperand& operand, bool isSource,
+                     uint64_t bytes, Cursor& cursor) {
+  switch (operand.space) {
+    case Space::kInput:
+    case Space::kOutput: resolveUser(operation, operand, cursor); return true;
+    case Space::kScratch:
+      if (scratch_.size() < operation.program->scratchBytes) {
+        scratch_.resize(operation.program->scratchBytes);
+      }
+      cursor.pointer = scratch_.data();
+      return true;
+    case Space::kFifo:
+    case Space::kBoard: break;
+  }
+  return isSource ? resolveMessageSource(operation, operand, bytes, cursor)
+                  : resolveMessageDestination(operation, operand, bytes, cursor);
+}
+
+void Engine::resolveUser(Operation& operation, const FlatOperand& operand, Cursor& cursor) {
+  const bool isInput = operand.space == Space::kInput;
+  auto& request = operation.request;
+  cursor.isUser = true;
+  if (!operand.isPeer) {
+    cursor.pointer = isInput ? static_cast<std::byte*>(const_cast<void*>(request.input))
+                             : static_cast<std::byte*>(request.output);
+    if (operand.isScaled && request.factor.isSet) cursor.factor = &request.factor;
+    return;
+  }
+  const auto& attachment = operation.attachments[static_cast<size_t>(operand.rank)];
+  cursor.pointer = isInput ? attachment.input : attachment.output;
+  cursor.remote = isInput ? attachment.inputAddress : attachment.outputAddress;
+  cursor.connection = peers_[static_cast<size_t>(operand.rank)].connection;
+  if (operand.isScaled && attachment.factor.isSet) cursor.factor = &attachment.factor;
+}
+
+bool Engine::resolveMessageSource(Operation& operation, const FlatOperand& operand, uint64_t bytes,
+                                  Cursor& cursor) {
+  auto& peer = peers_[static_cast<size_t>(operand.rank)];
+  const uint64_t signature = operation.program->signature;
+  if (operand.space == Space::kBoard) {
+    auto& post = peer.segment.post(operation.number, static_cast<int>(operand.post));
+    const uint64_t tag = post.tag.load(std::memory_order_acquire);
+    if (!isTagReady(operation, operand.rank, tag, makeTag(operation.number, signature))) {
+      return false;
+    }
+    // Who posts for this operation has completed the one before.
+    peer.completedOps = std::max(peer.completedOps, operation.number - 1);
+    cursor.pointer = post.data(bytes);
+    return true;
+  }
+  const uint64_t message = peer.received[operand.channel];
+  auto& slot = peer.segment.slot(options_.rank, operand.channel, message);
+  const uint64_t tag = slot.tag.load(std::memory_order_acquire);
+  if (!isTagReady(operation, operand.rank, tag, makeTag(message + 1, signature))) return false;
+  cursor.pointer = slot.data(bytes);
+  return true;
+}
+
+bool Engine::resolveMessageDestination(Operation& operation, const FlatOperand& operand,
+                                       uint64_t bytes, Cursor& cursor) {
+  if (operand.space == Space::kBoard) {
+    cursor.pointer =
+        options_.segment.post(operation.number, static_cast<int>(operand.post)).data(bytes);
+    return true;
+  }
+  auto& peer = peers_[static_cast<size_t>(operand.rank)];
+  const uint64_t message = peer.sent[operand.channel];
+  if (message - peer.acknowledged[operand.channel] >= ir::Limits::kFifoSlots) {
+    peer.acknowledged[operand.channel] = peer.segment.ack(options_.rank, operand.channel)
+                                             .consumed.load(std::memory_order_acquire);
+    if (message - peer.acknowledged[operand.channel] >= ir::Limits::kFifoSlots) return false;
+  }
+  cursor.pointer = options_.segment.slot(operand.rank, operand.channel, message).data(bytes);
+  return true;
+}
+
+// After the bytes are in place: tags for what was written, acknowledgements for what was read.
+void Engine::publish(Operation& operation, const FlatStep& step, uint64_t bytes) {
+  const Program& program = *operation.program;
+  const FlatOperand* operands = &program.operands[step.operandBegin];
+  for (size_t i = 0; i < size_t{step.sourceCount} + step.destinationCount; ++i) {
+    const FlatOperand& operand = operands[i];
+    const bool isSource = i < step.sourceCount;
+    if (operand.space == Space::kBoard && !isSource) post(operation, operand.post, bytes);
+    if (operand.space != Space::kFifo) continue;
+    auto& peer = peers_[static_cast<size_t>(operand.rank)];
+    if (isSource) {
+      const uint64_t consumed = ++peer.received[operand.channel];
+      options_.segment.ack(operand.rank, operand.channel)
+          .consumed.store(consumed, std::memory_order_release);
+    } else {
+      const uint64_t message = peer.sent[operand.channel]++;
+      auto& slot = options_.segment.slot(operand.rank, operand.channel, message);
+      slot.bytes = bytes;
+      slot.tag.store(makeTag(message + 1, program.signature), std::memory_order_release);
+    }
+    transports::ringIfSleeping(peer.segment.header().bell);
+  }
+}
+
+void Engine::combine(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
+                     uint64_t bytes) {
+  if (step.hasPeer) {
+    const bool needsCopy = std::any_of(cursors.begin(), cursors.end(),
+                                       [](const Cursor& cursor) { return cursor.pointer == nullptr; });
+    if (needsCopy) return combineByCopy(program, step, cursors, bytes);
+  }
+  combineLocal(program, step, cursors, bytes);
+}
+
+void Engine::combineLocal(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
+                          uint64_t bytes) {
+  const auto sources = cursors.first(step.sourceCount);
+  const auto destinations = cursors.subspan(step.sourceCount);
+  const bool isCopy =
+      sources.size() == 1 && sources[0].factor == nullptr && !(step.isFinal && program.divisor > 1);
+  if (isCopy) {
+    for (const auto& destination : destinations) {
+      if (destination.pointer == sources[0].pointer) continue;
+      queue_.copy(destination.pointer, sources[0].pointer, bytes,
+                  program.isStreaming && destination.isUser);
+    }
+    return;
+  }
+  if (sources.size() > device::kMaxReduceOperands ||
+      destinations.size() > device::kMaxReduceOperands) {
+    return combineMany(program, step, cursors, bytes);
+  }
+  // Where a result goes both to the user's large buffer and to a slot that a peer reads next, the
+  // slot is written first, through the cache, and the buffer around it.
+  size_t slots = 0;
+  if (program.isStreaming && step.hasMessage) {
+    const auto middle = std::partition(destinations.begin(), destinations.end(),
+                                       [](const Cursor& cursor) { return !cursor.isUser; });
+    slots = static_cast<size_t>(middle - destinations.begin());
+  }
+  if (slots == 0 || slots == destinations.size()) {
+    return reduceInto(program, step, sources, destinations, bytes);
+  }
+  reduceInto(program, step, sources, destinations.first(slots), bytes);
+  for (const auto& destination : destinations.subspan(slots)) {
+    queue_.copy(destination.pointer, destinations[0].pointer, bytes, true);
+  }
+}
+
+void Engine::reduceInto(const Program& program, const FlatStep& step,
+                        std::span<const Cursor> sources, std::span<const Cursor> destinations,
+                        uint64_t bytes) {
+  const void* from[device::kMaxReduceOperands];
+  void* to[device::kMaxReduceOperands];
+  device::Factor factors[device::kMaxReduceOperands];
+  bool hasFactor = false;
+  for (size_t i = 0; i < sources.size(); ++i) {
+    from[i] = sources[i].pointer;
+    if (sources[i].factor == nullptr) continue;
+    factors[i] = *sources[i].factor;
+    hasFactor = true;
+  }
+  for (size_t i = 0; i < destinations.size(); ++i) to[i] = destinations[i].pointer;
+  device::ReduceArgs args;
+  args.type = program.call.type;
+  args.op = program.kernelOp;
+  args.sources = from;
+  args.factors = hasFactor ? factors : nullptr;
+  args.sourceCount = static_cast<int>(sources.size());
+  args.destinations = to;
+  args.destinationCount = static_cast<int>(destinations.size());
+  args.count = bytes / ir::sizeOf(args.type);
+  args.divisor = step.isFinal ? program.divisor : 0;
+  args.streaming = program.isStreaming && destinations[0].isUser;
+  queue_.reduce(args);
+}
+
+// More operands than one kernel call takes: combines left to right through a buffer, so that in
+// place nothing is overwritten before it was read.
+void Engine::combineMany(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
+                         uint64_t bytes) {
+  bounce_.resize(std::max<size_t>(bounce_.size(), kQuantumBytes));
+  constexpr size_t kMax = device::kMaxReduceOperands;
+  const auto destinations = cursors.subspan(step.sourceCount);
+  std::vector<Cursor> part(cursors.begin(), cursors.begin() + std::min<size_t>(kMax, step.sourceCount));
+  size_t next = part.size();
+  Cursor accumulator;
+  accumulator.pointer = bounce_.data();
+  FlatStep partStep = step;
+  partStep.destinationCount = 1;
+  for (;;) {
+    const bool isLast = next == step.sourceCount;
+    partStep.sourceCount = static_cast<uint16_t>(part.size());
+    partStep.isFinal = step.isFinal && isLast;
+    part.push_back(accumulator);
+    combineLocal(program, partStep, part, bytes);
+    if (isLast) break;
+    part.assign(1, accumulator);
+    while (part.size() < kMax && next < step.sourceCount) part.push_back(cursors[next++]);
+  }
+  for (const auto& destination : destinations) {
+    queue_.copy(destination.pointer, accumulator.pointer, bytes, false);
+  }
+}
+
+// Some operand can only be reached by kernel-assisted copies: in pieces that stay in the cache.
+void Engine::combineByCopy(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
+                           uint64_t bytes) {
+  copyBuffer_.resize(cursors.size() * kBounceBytes);
+  std::vector<Cursor> local(cursors.begin(), cursors.end());
+  for (uint64_t done = 0; done < bytes; done += kBounceBytes) {
+    const uint64_t length = std::min(kBounceBytes, bytes - done);
+    for (size_t i = 0; i < cursors.size(); ++i) {
+      local[i] = cursors[i];
+      if (cursors[i].pointer != nullptr) {
+        local[i].pointer += done;
+        continue;
+      }
+      local[i].pointer = copyBuffer_.data() + i * kBounceBytes;
+      if (i >= step.sourceCount) continue;
+      auto status = cursors[i].connection->readPeer(local[i].pointer, cursors[i].remote + done, length);
+      if (!status.isOk()) return fail(std::move(status));
+    }
+    combineLocal(program, step, local, length);
+    for (size_t i = step.sourceCount; i < cursors.size(); ++i) {
+      if (cursors[i].pointer != nullptr) continue;
+      auto status = cursors[i].connection->writePeer(cursors[i].remote + done, local[i].pointer, length);
+      if (!status.isOk()) return fail(std::move(status));
+    }
+  }
+}
+
+}  // namespace tutti::executor

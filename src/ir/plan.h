@@ -1,0 +1,33 @@
+// Plan: which algorithm a collective uses, and with which parameters. The same on every rank.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "src/ir/types.h"
+
+namespace tutti::ir {
+
+struct Plan {
+  Collective collective = Collective::kAllReduce;
+  Rank root = 0;
+  std::string algorithm = "ring";  // one of plan::algorithmsFor(collective); "local" for one rank
+  uint64_t chunkBytes = 0;         // 0: the whole block in one piece
+  bool usesBoard = false;          // one_shot: through posts on the board, else through FIFOs
+  std::vector<Rank> order;         // ring and tree order; empty: 0, 1, 2 ...
+  // Another algorithm for the case that a peer's buffer can not be reached in place; empty: none
+  // needed. Same chunk rules.
+  std::string fallbackAlgorithm;
+  uint64_t fallbackChunkBytes = 0;
+  // `algorithm` needs peer memory, and kernel-assisted copies are still faster than the fallback.
+  bool acceptsKernelCopy = false;
+  double predictedNs = 0;  // by the cost model; not compared between ranks
+
+  bool operator==(const Plan&) const = default;
+};
+
+// One line for people: "all_reduce: direct over peer memory, else staged in 64 KiB chunks; 12.3 us".
+std::string toString(const Plan& plan);
+
+}  // namespace tutti::ir

@@ -1,0 +1,26 @@
+#include <gtest/gtest.h>
+
+#include "src/device/template/device.h"
+#include "tests/cts/device/conformance.h"
+
+namespace tutti::device::skeleton {
+
+cts::Conformance conformance();
+
+namespace {
+
+TEST(Template, IsNoDevice) {
+  std::string reason;
+  EXPECT_TRUE(backend()->probe(reason).empty());
+  EXPECT_NE(reason.find("libtutti-example-vendor.so.1"), std::string::npos) << reason;
+  EXPECT_FALSE(backend()->open(0).isOk());
+}
+
+TEST(Template, SaysWhatItLacks) {
+  for (const cts::Unsupported& lacking : conformance().unsupported) {
+    EXPECT_FALSE(lacking.why.empty());
+  }
+}
+
+}  // namespace
+}  // namespace tutti::device::skeleton

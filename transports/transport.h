@@ -1,0 +1,63 @@
+// How ranks reach each other. A transport offers a Context to each communicator; a Context tells
+// from two descriptor strings whether it can reach a peer, and connects to it.
+//
+// Part of the contract of every transport: nothing here blocks for longer than a local system call,
+// and nothing is left behind in the system when a process dies.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "src/base/status.h"
+#include "src/device/device.h"
+#include "src/ir/world.h"
+#include "transports/mapped.h"
+
+namespace tutti::transports {
+
+// A way to one peer. Used by one thread at a time; owned by the communicator.
+class Connection {
+ public:
+  virtual ~Connection() = default;
+
+  // The peer's segment, mapped into this process.
+  virtual SegmentView segment() const = 0;
+
+  // An address in this process through which the peer's bytes [address, address + bytes) can be
+  // read and written, or null where there is none. `share` is what the peer's device said about
+  // them. Mappings are cached and live as long as the connection.
+  virtual std::byte* mapPeer(uint64_t address, const device::ShareHandle& share, size_t bytes) = 0;
+
+  // Kernel-assisted copies for memory that can not be mapped. Only where canCopy().
+  virtual bool canCopy() const = 0;
+  virtual base::Status readPeer(void* local, uint64_t remote, size_t bytes) = 0;
+  virtual base::Status writePeer(uint64_t remote, const void* local, size_t bytes) = 0;
+};
+
+// What a Context is made for.
+struct ContextOptions {
+  ir::Rank rank = 0;
+  SegmentView segment;                // this rank's own
+  device::ShareHandle segmentShare;   // how another process opens it
+  std::byte token[32] = {};           // every segment of this communicator carries it
+  bool allowCopy = true;              // TUTTI_CMA_DISABLE is not set
+};
+
+class Context {
+ public:
+  virtual ~Context() = default;
+  // Equal or matching descriptors can talk; see canReach. Sent to all peers, printable.
+  virtual std::string descriptor() const = 0;
+  virtual bool canReach(std::string_view peerDescriptor) const = 0;
+  // What a connection of this transport gives.
+  virtual ir::Reach reach() const = 0;
+  // What a peer passes to its own connect(). Sent to all peers over the control plane only.
+  virtual std::string address() const = 0;
+  virtual base::Result<std::unique_ptr<Connection>> connect(ir::Rank peer,
+                                                            std::string_view peerAddress) = 0;
+};
+
+}  // namespace tutti::transports
