@@ -61,9 +61,9 @@ static void runAllRanks(void) {
   check(tuttiGroupStart(), NULL);
   for (int rank = 0; rank < kLocalRanks; ++rank) {
     fill(values[rank], rank);
-    check(tuttiAllReduce(values[rank], values[rank], kCount, tuttiFloat, tuttiSum, comms[rank],
-                         NULL),
-          comms[rank]);
+    check(
+        tuttiAllReduce(values[rank], values[rank], kCount, tuttiFloat, tuttiSum, comms[rank], NULL),
+        comms[rank]);
   }
   check(tuttiGroupEnd(), NULL);
   for (int rank = 0; rank < kLocalRanks; ++rank) {

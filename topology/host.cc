@@ -32,7 +32,7 @@ void readSharedMemorySize(HostInfo& info) {
 }  // namespace
 
 std::vector<int> allowedPus() {
-  // The kernel wants a mask at least as large as its own (sched_setaffinity(2)): grow until it fits.
+  // The mask must be as large as the kernel's own (sched_setaffinity(2)): grow until it fits.
   for (int count = 1024; count <= 1024 * 1024; count *= 4) {
     cpu_set_t* set = CPU_ALLOC(static_cast<size_t>(count));
     const size_t bytes = CPU_ALLOC_SIZE(static_cast<size_t>(count));

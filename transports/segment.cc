@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "src/base/errors.h"
@@ -39,6 +41,38 @@ bool hasBarrier() {
   static const bool isRegistered = registerBarrier();
   return isRegistered;
 }
+
+// The segments of this process by address.
+class MappedSegments {
+ public:
+  static MappedSegments& instance() {
+    static auto* const segments = new MappedSegments;
+    return *segments;
+  }
+
+  std::shared_ptr<std::byte> add(std::byte* base, size_t bytes) {
+    std::shared_ptr<std::byte> mapping(base, [this, bytes](std::byte* memory) {
+      {
+        const std::lock_guard lock(mutex_);
+        segments_.erase(memory);
+      }
+      munmap(memory, bytes);
+    });
+    const std::lock_guard lock(mutex_);
+    segments_[base] = mapping;
+    return mapping;
+  }
+
+  std::shared_ptr<std::byte> find(std::byte* base) {
+    const std::lock_guard lock(mutex_);
+    const auto found = segments_.find(base);
+    return found == segments_.end() ? nullptr : found->second.lock();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::byte*, std::weak_ptr<std::byte>> segments_;
+};
 
 }  // namespace
 
@@ -85,6 +119,7 @@ base::Result<std::unique_ptr<OwnSegment>> OwnSegment::create(ir::Rank rank, int 
                        fmt::format("mapping a segment of {} bytes", segment->bytes_));
   }
   segment->view_ = {static_cast<std::byte*>(base), size};
+  segment->mapping_ = MappedSegments::instance().add(segment->view_.base, segment->bytes_);
   auto& header = segment->view_.header();  // the file is zeroes: all atomics start at 0
   header.magic = kSegmentMagic;
   header.version = kSegmentVersion;
@@ -95,8 +130,11 @@ base::Result<std::unique_ptr<OwnSegment>> OwnSegment::create(ir::Rank rank, int 
 }
 
 OwnSegment::~OwnSegment() {
-  if (view_.base != nullptr) munmap(view_.base, bytes_);
   if (fd_ >= 0) close(fd_);
+}
+
+std::shared_ptr<std::byte> keepSegment(std::byte* base) {
+  return MappedSegments::instance().find(base);
 }
 
 device::ShareHandle OwnSegment::share() const {

@@ -30,9 +30,14 @@ class OwnSegment {
  private:
   OwnSegment() = default;
   SegmentView view_;
+  std::shared_ptr<std::byte> mapping_;
   size_t bytes_ = 0;
   int fd_ = -1;
 };
+
+// The memory of a segment of this process, which stays mapped while the pointer lives: a rank may
+// leave while others still look at what it wrote. Null if there is no segment at `base`.
+std::shared_ptr<std::byte> keepSegment(std::byte* base);
 
 // A file of another process (ShareHandle), mapped read-write. Movable.
 class PeerMapping {

@@ -22,7 +22,8 @@ class Buffer {
     bool isRegistered = false;  // tuttiMemAlloc and tuttiCommRegister, in place of malloc
   };
 
-  // `bytes` usable from data() on, which lies `shift` bytes into the allocation, and a guard behind.
+  // `bytes` usable from data() on, which lies `shift` bytes into the allocation, and a guard
+  // behind them.
   Buffer(const Origin& origin, size_t bytes, size_t shift);
   ~Buffer();
   Buffer(const Buffer&) = delete;

@@ -1,5 +1,5 @@
-// What the ranks of a run tell each other beside the measured work: clocks, counts, records. Over the
-// run's own communicator, so that no other channel is needed.
+// What the ranks of a run tell each other beside the measured work: clocks, counts, records. Over
+// the run's own communicator, so that no other channel is needed.
 #pragma once
 
 #include <tutti/tutti.h>

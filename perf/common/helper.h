@@ -6,8 +6,8 @@
 
 namespace tutti::perf {
 
-// What the launcher said, asked by a helper that ends at once. Throws a Failure for a launcher whose
-// variables contradict each other.
+// What the launcher said, asked by a helper that ends at once. Throws a Failure for a launcher
+// whose variables contradict each other.
 tuttiLauncherInfo_t askLauncher();
 
 // Starts a helper that carries an id from process 0 of a launch to all others, over a communicator

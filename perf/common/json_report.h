@@ -1,4 +1,5 @@
-// The JSON of -J: the keys of nccl-tests' format version 3, and tutti_version. An existing file is kept; the new one gets .0, .1, ... behind its name.
+// The JSON of -J: the keys of nccl-tests' format version 3, and tutti_version. An existing file is
+// kept; the new one gets .0, .1, ... behind its name.
 #pragma once
 
 #include <nlohmann/json.hpp>

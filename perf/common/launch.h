@@ -21,10 +21,10 @@ struct Process {
   int idHelper = -1;         // several ranks in each process of a launch: see helper.h
 };
 
-// Starts the processes that -p asks for and returns in each of them. Where that is more than one, the
-// calling process becomes their supervisor and never returns: it waits, ends the rest when one fails,
-// says which, and exits with the code of the run. Without -p the launcher's variables decide.
-// Call before anything else of the library: the processes are forked.
+// Starts the processes that -p asks for and returns in each of them. Where that is more than one,
+// the calling process becomes their supervisor and never returns: it waits, ends the rest when one
+// fails, says which, and exits with the code of the run. Without -p the launcher's variables
+// decide. Call before anything else of the library: processes are forked.
 Process startProcesses(const Options& options);
 
 // The same id in every process of the run.

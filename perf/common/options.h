@@ -57,8 +57,8 @@ struct Options {
   }
 };
 
-// Reads the command line and NCCL_TESTS_MIN_BW. Prints help and exits 0 for -h; throws a Failure with
-// kExitUsage for what is wrong. What has no meaning here is noted on stderr and passed over.
+// Reads the command line and NCCL_TESTS_MIN_BW. Prints help and exits 0 for -h; throws a Failure
+// with kExitUsage for what is wrong. What has no meaning here is noted on stderr and passed over.
 Options parseOptions(int argc, char** argv);
 
 }  // namespace tutti::perf

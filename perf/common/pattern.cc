@@ -1,6 +1,7 @@
 #include "perf/common/pattern.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -10,6 +11,8 @@ namespace {
 // Elements share a hash seed in blocks of this size, which keeps the inner loop in 32 bits.
 constexpr size_t kBlock = 4096;
 constexpr int kToleratedUlps = 2;
+// Beyond this many ranks the others contribute nothing.
+constexpr int kMostPlaces = 1000;
 
 uint64_t mix64(uint64_t value) {  // splitmix64's finaliser
   value += 0x9e3779b97f4a7c15u;
@@ -27,9 +30,31 @@ inline uint32_t mix32(uint32_t value) {  // Wellons' lowbias32
 // Most contributors that sums of base + place, base >= 1, allow below `limit`.
 int contributorsWithin(uint64_t limit, int ranks) {
   int count = 1;
-  while (count < ranks && static_cast<uint64_t>(count + 1) * (count + 2) / 2 <= limit) ++count;
+  while (count < std::min(ranks, kMostPlaces) &&
+         static_cast<uint64_t>(count + 1) * (count + 2) / 2 <= limit)
+    ++count;
   return count;
 }
+
+// The random numbers of one block; each block flips them with its own seed.
+struct Noise {
+  std::array<uint16_t, kBlock> turn;
+  std::array<uint16_t, kBlock> variant;
+
+  static const Noise& get() {
+    static const Noise noise;
+    return noise;
+  }
+
+ private:
+  Noise() {
+    for (uint32_t i = 0; i < kBlock; ++i) {
+      const uint32_t hash = mix32(i + 1);
+      turn[i] = static_cast<uint16_t>(hash);
+      variant[i] = static_cast<uint16_t>((hash >> 16) % Pattern::kVariants);
+    }
+  }
+};
 
 // Calls body(blockSeed, offsetInBlock, length, done) for each block that a range touches.
 template <typename Body>
@@ -128,7 +153,7 @@ void Pattern::buildSums() {
 }
 
 void Pattern::buildIntegerSums() {
-  reserve(ranks_);
+  reserve(std::min(ranks_, kMostPlaces));
   const uint64_t scale = *op_ == Op::kMulSum ? 2 : 1;
   for (uint32_t variant = 0; variant < kVariants; ++variant) {
     const uint64_t base = mix64(seed_ + variant);
@@ -144,7 +169,7 @@ void Pattern::buildIntegerSums() {
 
 void Pattern::buildProducts() {
   // Every factor is 2 or 1/2: no order of multiplying leaves the range of normal numbers.
-  const int room = type_.isFloat ? std::min(type_.bias - 1, 100) : ranks_;
+  const int room = type_.isFloat ? std::min(type_.bias - 1, 100) : kMostPlaces;
   reserve(std::min(ranks_, room));
   const uint64_t one = type_.isFloat ? encodeFloat(type_, 1.0) : 1;
   for (uint32_t variant = 0; variant < kVariants; ++variant) {
@@ -198,7 +223,8 @@ void Pattern::buildAverages() {
     double sum = 0;
     int64_t integerSum = 0;
     for (int place = 0; place < places_; ++place) {
-      const int64_t value = sign * (base + place);
+      // Floats: far apart, so that two units in the last place do not hide a missing rank.
+      const int64_t value = sign * (type_.isFloat ? base << (2 * place) : base + place);
       const auto real = static_cast<double>(value);
       set(variant, place,
           type_.isFloat ? encodeFloat(type_, real) : static_cast<uint64_t>(value) & mask());
@@ -215,23 +241,38 @@ void Pattern::lookUp(int rank, size_t first, size_t count, Word* out) const {
   const bool isResult = rank < 0;
   const std::vector<uint64_t>& source =
       isResult ? results_ : (factor(rank) == 2 ? oddContributions_ : contributions_);
-  std::vector<Word> table(source.begin(), source.end());
+  const std::vector<Word> table(source.begin(), source.end());
   const Word* words = table.data();
-  const auto ranks = static_cast<uint32_t>(ranks_);
-  const auto last = static_cast<uint32_t>(places_);
-  forEachBlock(seed_, first, count, [&](uint32_t base, uint32_t at, size_t length, size_t done) {
+  const Noise& noise = Noise::get();
+  forEachBlock(seed_, first, count, [&](uint32_t seed, uint32_t at, size_t length, size_t done) {
     Word* to = out + done;
+    const uint16_t* variants = noise.variant.data() + at;
+    const auto flip = static_cast<uint16_t>((seed >> 16) % kVariants);
     if (isResult) {
-      for (uint32_t i = 0; i < length; ++i) to[i] = words[mix32(base + at + i) % kVariants];
+      for (size_t i = 0; i < length; ++i) to[i] = words[variants[i] ^ flip];
       return;
     }
-    for (uint32_t i = 0; i < length; ++i) {
-      const uint32_t hash = mix32(base + at + i);
-      uint32_t place = static_cast<uint32_t>(rank) + ((hash >> 16) * ranks >> 16);
-      place = place >= ranks ? place - ranks : place;
-      to[i] = words[std::min(place, last) * kVariants + hash % kVariants];
+    std::array<uint16_t, kBlock> index;
+    places(rank, static_cast<uint16_t>(seed), noise.turn.data() + at, length, index.data());
+    for (size_t i = 0; i < length; ++i) {
+      to[i] = words[index[i] * kVariants + static_cast<uint16_t>(variants[i] ^ flip)];
     }
   });
+}
+
+// Sixteen bits all the way: eight or more elements at a time on every vector unit.
+void Pattern::places(int rank, uint16_t seed, const uint16_t* turns, size_t length,
+                     uint16_t* out) const {
+  const auto own = static_cast<uint16_t>(rank);
+  const auto ranks = static_cast<uint16_t>(ranks_);
+  const auto last = static_cast<int16_t>(places_);
+  for (size_t i = 0; i < length; ++i) {
+    const auto turn = static_cast<uint16_t>(turns[i] ^ seed);
+    const auto place = static_cast<int16_t>(own + (static_cast<uint32_t>(turn) * ranks >> 16));
+    const auto wrapped = static_cast<int16_t>(place - ranks);
+    const int16_t rotated = wrapped >= 0 ? wrapped : place;
+    out[i] = static_cast<uint16_t>(std::min(rotated, last));
+  }
 }
 
 void Pattern::input(int rank, size_t first, size_t count, void* out) const {

@@ -24,7 +24,8 @@ namespace tutti::perf {
 
 class Pattern {
  public:
-  // `op` is empty where nothing is reduced. `seed` changes the data; all ranks use the same.
+  // `op` is empty where nothing is reduced. `seed` changes the data; all ranks use the same. At
+  // most 16,000 ranks.
   Pattern(const TypeInfo& type, std::optional<Op> op, int ranks, uint64_t seed);
 
   // Elements [first, first + count) of what `rank` contributes, to `out` (aligned to the type).
@@ -36,12 +37,12 @@ class Pattern {
   // How many elements differ (for avg of floats: by more than 2 units in the last place).
   size_t countWrong(const void* got, const void* expected, size_t count) const;
 
+  static constexpr uint32_t kVariants = 64;
+
   // The factor of `rank` under mulsum: 1 for even ranks, 2 for odd ones.
   static int factor(int rank) { return 1 + rank % 2; }
 
  private:
-  static constexpr uint32_t kVariants = 64;
-
   void buildSums();
   void buildIntegerSums();
   void buildProducts();
@@ -50,6 +51,7 @@ class Pattern {
   void reserve(int places);
   void set(uint32_t variant, int place, uint64_t bits);
   uint64_t mask() const;
+  void places(int rank, uint16_t seed, const uint16_t* turns, size_t length, uint16_t* out) const;
   template <typename Word>
   void lookUp(int rank, size_t first, size_t count, Word* out) const;
 

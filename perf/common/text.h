@@ -17,8 +17,8 @@ std::optional<size_t> parseSize(std::string_view text);
 // A decimal, 0x or 0b integer with an optional sign, the whole text.
 std::optional<long long> parseInteger(std::string_view text);
 
-// `value` in at least `width` (6 or 7) characters: two decimals while they fit, then one, then none,
-// then an exponent.
+// `value` in at least `width` (6 or 7) characters: two decimals while they fit, then one, then
+// none, then an exponent.
 std::string formatNumber(double value, int width);
 
 // "512 B", "1.50 MB", "24.0 MB", "513 GB": binary units, three digits.

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <fstream>
@@ -78,8 +79,8 @@ std::vector<std::string> namesOf(const Parameter& parameter) {
   return names;
 }
 
-// The value of one parameter from the sources; null if none sets it. An empty variable counts as not
-// set, as shells and job scripts often pass those on.
+// The value of one parameter from the sources; null if none sets it. An empty variable counts as
+// not set, as shells and job scripts often pass those on.
 const Source::Entry* findEntry(const std::vector<Source>& sources, const Parameter& parameter) {
   for (const Source& source : sources) {
     for (const std::string& name : namesOf(parameter)) {
@@ -164,6 +165,11 @@ Config Config::from(const Environment& environment, const std::vector<std::strin
   }
   for (const Source& source : sources) findUnknownNames(source, config.warnings_);
   return config;
+}
+
+std::string Config::shown(size_t index) const {
+  const bool isHidden = index == param::kSecretIndex && values_[index].isSet;
+  return isHidden ? "(hidden)" : values_[index].text;
 }
 
 const Config& processConfig() {

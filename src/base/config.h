@@ -1,8 +1,8 @@
 // The configuration of this process. config.cc holds the project's only getenv.
 //
-// A parameter's value comes from, in this order: the environment as TUTTI_NAME, the environment under
-// an alias (NCCL_NAME), a configuration file, its default. Files are read in this order, the first
-// that sets a parameter wins: $TUTTI_CONF_FILE (else ~/.tutti.conf), /etc/tutti.conf,
+// A parameter's value comes from, in this order: the environment as TUTTI_NAME, the environment
+// under an alias (NCCL_NAME), a configuration file, its default. Files are read in this order, the
+// first that sets a parameter wins: $TUTTI_CONF_FILE (else ~/.tutti.conf), /etc/tutti.conf,
 // $NCCL_CONF_FILE (else ~/.nccl.conf), /etc/nccl.conf; lines are NAME=VALUE, # starts a comment.
 // Nothing is ever written to the environment.
 //
@@ -91,6 +91,9 @@ class Config {
   }
   std::span<const ConfigValue> values() const { return values_; }
 
+  // The value as people may see it: a secret is not shown.
+  std::string shown(size_t index) const;
+
   // What was wrong: unknown TUTTI_* names with the nearest known one, values that do not parse.
   // The log writes those of the process once.
   const std::vector<std::string>& warnings() const { return warnings_; }
@@ -103,12 +106,12 @@ class Config {
 // The configuration of this process: read on the first call, the same ever after. Any thread.
 const Config& processConfig();
 
-// A variable as it is now, for names that are not Tutti's (a launcher's RANK, HOME). Nothing if it is
-// not set; an empty variable is set.
+// A variable as it is now, for names that are not Tutti's (a launcher's RANK, HOME). Nothing if it
+// is not set; an empty variable is set.
 std::optional<std::string> environmentVariable(const char* name);
 
-// Whether `word` is allowed by a list "a,b" (only these; an empty list allows all) or "^a,b" (all but
-// these). Compares without regard to case.
+// Whether `word` is allowed by a list "a,b" (only these; an empty list allows all) or "^a,b" (all
+// but these). Compares without regard to case.
 bool isAllowedByList(std::string_view list, std::string_view word);
 
 }  // namespace tutti::base

@@ -47,7 +47,8 @@ std::optional<int64_t> parseBool(const std::string& text) {
 
 // A non-negative decimal number with one of the units; the first unit is the empty one.
 template <size_t count>
-std::optional<int64_t> parseWithUnit(const std::string& text, const std::array<Unit, count>& units) {
+std::optional<int64_t> parseWithUnit(const std::string& text,
+                                     const std::array<Unit, count>& units) {
   if (text.empty() || !(std::isdigit(static_cast<unsigned char>(text[0])) || text[0] == '.')) {
     return std::nullopt;
   }

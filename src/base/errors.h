@@ -1,5 +1,5 @@
-// Stable numbers of Tutti's failures, printed as TUTTI-E0101. Each has a line in docs/errors.md with
-// its meaning, cause and remedy. A number is never reused or renumbered; append to your range:
+// Stable numbers of Tutti's failures, printed as TUTTI-E0101. Each has a line in docs/errors.md
+// with its meaning, cause and remedy. A number is never reused or renumbered; append to your range:
 // 100-199 bootstrap and init, 200-299 transports, 300-399 usage and arguments, 400-499 devices and
 // memory, 500-599 tools.
 #pragma once

@@ -89,8 +89,9 @@ std::string expandPath(std::string_view pattern) {
   return path;
 }
 
-// The process and descriptor of the open log file, packed as pid << 32 | fd; 0: not open. One atomic
-// instead of a lock, because a lock held by another thread at fork would stay locked in the child.
+// The process and descriptor of the open log file, packed as pid << 32 | fd; 0: not open. One
+// atomic instead of a lock, because a lock held by another thread at fork would stay locked in the
+// child.
 constinit std::atomic<uint64_t> openFile{0};
 
 int logDescriptor() {
@@ -99,7 +100,8 @@ int logDescriptor() {
   uint64_t open = openFile.load(std::memory_order_acquire);
   const uint64_t pid = static_cast<uint32_t>(getpid());
   if (open != 0 && open >> 32 == pid) return static_cast<int>(open & 0xffffffffu);
-  const int fd = ::open(expandPath(pattern).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const int fd =
+      ::open(expandPath(pattern).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) return STDERR_FILENO;
   if (!openFile.compare_exchange_strong(open, pid << 32 | static_cast<uint32_t>(fd))) {
     close(fd);
@@ -139,8 +141,9 @@ void readSwitches() {
   for (const std::string& warning : config.warnings()) TUTTI_LOG_WARN("{}", warning);
   for (size_t i = 0; i < config.values().size(); ++i) {
     const ConfigValue& value = config.values()[i];
-    if (!value.isSet || i == param::kSecretIndex) continue;
-    TUTTI_LOG_INFO(kEnv, "TUTTI_{}={} from {}", parameters()[i].name, value.text, value.origin);
+    if (!value.isSet) continue;
+    TUTTI_LOG_INFO(kEnv, "TUTTI_{}={} from {}", parameters()[i].name, config.shown(i),
+                   value.origin);
   }
 }
 

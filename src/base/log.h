@@ -40,13 +40,15 @@ enum class Subsystem : uint32_t {
 };
 
 // What is switched on, in one word: bit 0..15 subsystems at INFO, 16..31 subsystems at TRACE, then
-// WARN and VERSION. All ones until the first line is asked for, so that it takes the slow path, which
-// reads the configuration.
+// WARN and VERSION. All ones until the first line is asked for, so that it takes the slow path,
+// which reads the configuration.
 struct LogSwitches {
   static constexpr uint64_t kWarn = uint64_t{1} << 32;
   static constexpr uint64_t kVersion = uint64_t{1} << 33;
   static constexpr uint64_t kUnread = ~uint64_t{0};
-  static constexpr uint64_t infoBit(Subsystem subsystem) { return static_cast<uint64_t>(subsystem); }
+  static constexpr uint64_t infoBit(Subsystem subsystem) {
+    return static_cast<uint64_t>(subsystem);
+  }
   static constexpr uint64_t traceBit(Subsystem subsystem) {
     return static_cast<uint64_t>(subsystem) << 16;
   }
@@ -55,7 +57,9 @@ struct LogSwitches {
 // The only mutable state of the log that is not in log.cc; written once.
 extern std::atomic<uint64_t> logSwitches;
 
-inline bool isLogged(uint64_t bit) { return (logSwitches.load(std::memory_order_relaxed) & bit) != 0; }
+inline bool isLogged(uint64_t bit) {
+  return (logSwitches.load(std::memory_order_relaxed) & bit) != 0;
+}
 
 // Writes one line if `bit` is on. Use the macros.
 void writeLog(uint64_t bit, const char* levelName, fmt::string_view format, fmt::format_args args);
@@ -90,18 +94,17 @@ uint64_t parseLogSwitches(LogLevel level, std::string_view subsystems);
 
 }  // namespace tutti::base
 
-#define TUTTI_LOG_AT_(bit, name, ...)                                                  \
-  do {                                                                                 \
-    if (::tutti::base::isLogged(bit)) ::tutti::base::logLine(bit, name, __VA_ARGS__);  \
+#define TUTTI_LOG_AT_(bit, name, ...)                                                 \
+  do {                                                                                \
+    if (::tutti::base::isLogged(bit)) ::tutti::base::logLine(bit, name, __VA_ARGS__); \
   } while (false)
 
 #define TUTTI_LOG_VERSION(...) \
   TUTTI_LOG_AT_(::tutti::base::LogSwitches::kVersion, "VERSION", __VA_ARGS__)
-#define TUTTI_LOG_WARN(...) \
-  TUTTI_LOG_AT_(::tutti::base::LogSwitches::kWarn, "WARN", __VA_ARGS__)
-#define TUTTI_LOG_INFO(subsystem, ...)                                                           \
+#define TUTTI_LOG_WARN(...) TUTTI_LOG_AT_(::tutti::base::LogSwitches::kWarn, "WARN", __VA_ARGS__)
+#define TUTTI_LOG_INFO(subsystem, ...)                                                            \
   TUTTI_LOG_AT_(::tutti::base::LogSwitches::infoBit(::tutti::base::Subsystem::subsystem), "INFO", \
                 __VA_ARGS__)
-#define TUTTI_LOG_TRACE(subsystem, ...)                                                     \
+#define TUTTI_LOG_TRACE(subsystem, ...)                                                    \
   TUTTI_LOG_AT_(::tutti::base::LogSwitches::traceBit(::tutti::base::Subsystem::subsystem), \
                 "TRACE", __VA_ARGS__)

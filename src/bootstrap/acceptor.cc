@@ -27,6 +27,7 @@ namespace {
 
 constexpr int kBacklog = 1024;
 constexpr int kAcceptsPerEvent = 16;
+constexpr int64_t kPauseNs = 200'000'000;
 
 // A bound and listening socket, or -1 with errno.
 UniqueFd bindAndListen(const Address& address, bool isDualStack) {
@@ -98,8 +99,8 @@ base::Result<std::shared_ptr<ListenSocket>> Acceptor::open(uint16_t port, bool i
   Address any4;
   any4.family = 4;
   any4.port = port;
-  UniqueFd fd = isLocalOnly ? bindAndListen(loopbackAddress(port), false)
-                            : bindAndListen(any6, true);
+  UniqueFd fd =
+      isLocalOnly ? bindAndListen(loopbackAddress(port), false) : bindAndListen(any6, true);
   if (!fd.isOpen() && !isLocalOnly && errno != EADDRINUSE) fd = bindAndListen(any4, false);
   if (!fd.isOpen()) {
     return Status(Code::kSystemError, base::kErrSocket,
@@ -107,8 +108,10 @@ base::Result<std::shared_ptr<ListenSocket>> Acceptor::open(uint16_t port, bool i
                               errno == EADDRINUSE ? "; choose another port in TUTTI_ADDR" : ""));
   }
   const int raw = fd.get();
+  const auto token = std::make_shared<uint64_t>(0);
   const uint64_t watch =
-      reactor_.watch(raw, EPOLLIN, [this, raw](uint32_t) { onConnection(raw); });
+      reactor_.watch(raw, EPOLLIN, [this, raw, token](uint32_t) { onConnection(raw, *token); });
+  *token = watch;
   const auto socket = std::make_shared<ListenSocket>(reactor_, std::move(fd), portOf(raw), watch);
   sockets_[key] = socket;
   return socket;
@@ -131,7 +134,7 @@ bool Acceptor::makeRoom() {
   return true;
 }
 
-void Acceptor::onConnection(int listenFd) {
+void Acceptor::onConnection(int listenFd, uint64_t watch) {
   for (int i = 0; i < kAcceptsPerEvent; ++i) {
     sockaddr_storage storage;
     socklen_t length = sizeof storage;
@@ -144,7 +147,11 @@ void Acceptor::onConnection(int listenFd) {
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;
     if ((errno == EMFILE || errno == ENFILE) && makeRoom()) continue;
-    if (errno != EAGAIN) TUTTI_LOG_WARN("cannot accept a connection: {}", std::strerror(errno));
+    if (errno == EAGAIN) return;
+    // Out of descriptors, most likely: asking again at once would only burn time.
+    TUTTI_LOG_WARN("cannot accept a connection: {}", std::strerror(errno));
+    reactor_.rewatch(watch, 0);
+    reactor_.at(base::nowNs() + kPauseNs, [this, watch] { reactor_.rewatch(watch, EPOLLIN); });
     return;
   }
 }
@@ -173,8 +180,10 @@ void Acceptor::onBytes(const std::shared_ptr<Unproven>& guest) {
   if (static_cast<size_t>(got) == wanted) {
     advance(guest);
   } else if (!guest->isGreeted && !ServerHandshake::isPlausible(guest->received)) {
-    drop(guest, fmt::format("it does not speak Tutti's protocol, it said \"{}\"",
-                            showBytes(guest->received)), true);
+    drop(guest,
+         fmt::format("it does not speak Tutti's protocol, it said \"{}\"",
+                     showBytes(guest->received)),
+         true);
   }
 }
 
@@ -189,8 +198,9 @@ bool Acceptor::advance(const std::shared_ptr<Unproven>& guest) {
     return false;
   }
   if (!ServerHandshake::isPlausible(received)) {
-    drop(guest, fmt::format("it does not speak Tutti's protocol, it said \"{}\"",
-                            showBytes(received)), true);
+    drop(guest,
+         fmt::format("it does not speak Tutti's protocol, it said \"{}\"", showBytes(received)),
+         true);
     return false;
   }
   const Reject reject = guest->handshake.onHello(
@@ -204,8 +214,9 @@ bool Acceptor::advance(const std::shared_ptr<Unproven>& guest) {
   const ssize_t sent =
       send(guest->fd.get(), challenge.data(), challenge.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (reject != Reject::kNone) {
-    drop(guest, reject == Reject::kVersion ? "it speaks another version of Tutti's protocol"
-                                           : "it asks for a communicator that is not expected here");
+    drop(guest, reject == Reject::kVersion
+                    ? "it speaks another version of Tutti's protocol"
+                    : "it asks for a communicator that is not expected here");
     return false;
   }
   if (static_cast<size_t>(sent) != challenge.size()) {
@@ -223,8 +234,7 @@ void Acceptor::promote(const std::shared_ptr<Unproven>& guest) {
   const auto found = expected_.find(guest->handshake.name());
   if (found == expected_.end()) return;
   const OnChannel onChannel = found->second.onChannel;
-  onChannel(
-      std::make_shared<Channel>(reactor_, std::move(guest->fd), guest->handshake.keys()));
+  onChannel(std::make_shared<Channel>(reactor_, std::move(guest->fd), guest->handshake.keys()));
 }
 
 void Acceptor::drop(const std::shared_ptr<Unproven>& guest, std::string_view reason, bool isLoud) {
@@ -236,8 +246,10 @@ void Acceptor::drop(const std::shared_ptr<Unproven>& guest, std::string_view rea
   unproven_.erase(guest->place);
   // The first one is worth a warning, a port scan is not worth thousands.
   if (isLoud && !std::exchange(hasWarned_, true)) {
-    TUTTI_LOG_WARN("dropped a stranger's connection from {}: {}; it does no harm (further ones are "
-                   "logged at INFO)", keepAlive->from.toString(), reason);
+    TUTTI_LOG_WARN(
+        "dropped a stranger's connection from {}: {}; it does no harm (further ones are "
+        "logged at INFO)",
+        keepAlive->from.toString(), reason);
   } else {
     TUTTI_LOG_INFO(kBootstrap, "dropped the connection from {}: {}", keepAlive->from.toString(),
                    reason);

@@ -1,9 +1,9 @@
 // Where the ranks and servers of this process listen, and how strangers are kept out.
 //
 // One acceptor per process; it listens only while somebody in the process expects connections. A
-// connection must prove that it knows the secret of one of the expected names within a second; until
-// then it can make the process read 88 bytes at most. The number of unproven connections is bounded,
-// the oldest goes first. On the reactor's thread.
+// connection must prove that it knows the secret of one of the expected names within a second;
+// until then it can make the process read 88 bytes at most. The number of unproven connections is
+// bounded, the oldest goes first. On the reactor's thread.
 #pragma once
 
 #include <functional>
@@ -48,8 +48,9 @@ class Acceptor {
   // 127.0.0.1 alone.
   base::Result<std::shared_ptr<ListenSocket>> open(uint16_t port, bool isLocalOnly);
 
-  // Expects connections that know `secret` under the public `name`. Replaces an earlier expectation.
-  // Returns a ticket for forget, which does nothing if the expectation was replaced meanwhile.
+  // Expects connections that know `secret` under the public `name`. Replaces an earlier
+  // expectation. Returns a ticket for forget, which does nothing if the expectation was replaced
+  // meanwhile.
   uint64_t expect(const KeyId& name, const Key& secret, OnChannel onChannel);
   void forget(const KeyId& name, uint64_t ticket);
 
@@ -67,7 +68,7 @@ class Acceptor {
 
   explicit Acceptor(Reactor& reactor) : reactor_(reactor) {}
 
-  void onConnection(int listenFd);
+  void onConnection(int listenFd, uint64_t watch);
   bool makeRoom();
   void admit(base::UniqueFd fd, const Address& from);
   void onBytes(const std::shared_ptr<Unproven>& guest);

@@ -103,7 +103,8 @@ base::Result<HostAndPort> splitHostAndPort(std::string_view text) {
   const size_t colon = text.rfind(':');
   const Status bad(Code::kInvalidArgument, base::kErrBadAddress,
                    fmt::format("\"{}\" is not an address of the form host:port (for IPv6: "
-                               "[address]:port)", text));
+                               "[address]:port)",
+                               text));
   if (colon == std::string_view::npos || colon == 0) return bad;
   std::string_view host = text.substr(0, colon);
   const std::string_view port = text.substr(colon + 1);

@@ -139,7 +139,8 @@ bool Channel::takeFrames() {
   if (!opener_.isBroken()) return isOpen();
   fail({Code::kRemoteError, base::kErrControlTampered,
         fmt::format("a control message from {} failed authentication: somebody changed or injected "
-                    "bytes on the way", peerAddress_.toString())});
+                    "bytes on the way",
+                    peerAddress_.toString())});
   return false;
 }
 

@@ -22,8 +22,8 @@ class Channel : public std::enable_shared_from_this<Channel> {
     virtual ~Listener() = default;
     // `payload` is valid during the call.
     virtual void onFrame(Channel& channel, uint8_t type, std::string_view payload) = 0;
-    // The other side closed it, it broke, or a frame was not authentic. Called at most once, and not
-    // after close().
+    // The other side closed it, it broke, or a frame was not authentic. Called at most once, and
+    // not after close().
     virtual void onClosed(Channel& channel, const base::Status& reason) = 0;
   };
 

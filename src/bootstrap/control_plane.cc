@@ -47,7 +47,10 @@ class ControlPlaneHandle final : public ControlPlane {
     return plane_->deriveToken(label);
   }
   bool hasFailed() const override { return plane_->hasFailed(); }
-  std::optional<PeerFailure> failure() const override { return plane_->failure(); }
+  std::optional<PeerFailure> failure() const override {
+    // A thread that is not in this child may have held the lock at fork.
+    return isUsable() ? plane_->failure() : std::nullopt;
+  }
   void announceAbort(std::string_view reason) override {
     if (isUsable()) plane_->announceAbort(reason);
   }
@@ -87,8 +90,10 @@ base::Result<UniqueId> fixedId(const std::string& address) {
 Key weakSecret(std::string_view name) {
   static std::atomic<bool> hasWarned{false};
   if (!hasWarned.exchange(true)) {
-    TUTTI_LOG_WARN("TUTTI_SECRET is not set: anybody who can reach {} and guesses its name can join; "
-                   "set TUTTI_SECRET to the same random text on all ranks", name);
+    TUTTI_LOG_WARN(
+        "TUTTI_SECRET is not set: anybody who can reach {} and guesses its name can join; "
+        "set TUTTI_SECRET to the same random text on all ranks",
+        name);
   }
   return plainHash({"tutti weak secret", name});
 }

@@ -28,7 +28,9 @@ struct UniqueId {
 };
 
 // Makes an id and serves its rendezvous from a thread of this process until all ranks of one
-// communicator have joined (or the process ends). Does not block.
+// communicator have joined (or the process ends). An id is good for one communicator. Does not
+// block. With TUTTI_ADDR set, every process gets an equivalent id instead, rank 0 serves the
+// rendezvous there while it joins, and the id is good for one communicator after the other.
 base::Result<UniqueId> createUniqueId();
 
 struct JoinOptions {
@@ -47,8 +49,9 @@ struct PeerFailure {
   std::string reason;    // "process 4711 on host a exited", "no sign of life for 30 s" ...
 };
 
-// A resource: one owner, neither copied nor moved. join and allGather block their calling thread and
-// are called by one thread at a time; the other methods may be called by any thread at any time.
+// A resource: one owner, neither copied nor moved. join and allGather block their calling thread
+// and are called by one thread at a time; the other methods may be called by any thread at any
+// time.
 class ControlPlane {
  public:
   // Connects to the rendezvous, proves knowledge of the secret, and waits until every rank has

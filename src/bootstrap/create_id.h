@@ -9,8 +9,8 @@
 
 namespace tutti::bootstrap {
 
-// A new id, served by this process. `onEnd` is called on the control thread when nobody can register
-// any more: all have, or the init failed.
+// A new id, served by this process. `onEnd` is called on the control thread when nobody can
+// register any more: all have, or the init failed.
 base::Result<UniqueId> serveNewId(std::function<void()> onEnd);
 
 // The id of a rendezvous that rank 0 will serve at the addresses while it joins.

@@ -201,28 +201,32 @@ Status Dialer::describeFailure() const {
   for (const Attempt& attempt : attempts_) {
     if (!tried.empty()) tried += "; ";
     tried += fmt::format("{}: {}", attempt.address.toString(), attempt.outcome);
-    const bool isTold = attempt.reject == Reject::kVersion || attempt.reject == Reject::kUnknownName;
+    const bool isTold =
+        attempt.reject == Reject::kVersion || attempt.reject == Reject::kUnknownName;
     if (isTold) rejected = &attempt;
   }
   if (rejected != nullptr && rejected->reject == Reject::kVersion) {
-    return {Code::kInvalidUsage, base::kErrProtocolVersion,
-            fmt::format("{} at {} speaks control protocol {}, this process {}: use the same release "
-                        "of Tutti on all ranks", target_.description,
-                        rejected->address.toString(), rejected->serverVersion, kProtocolVersion)};
+    return {
+        Code::kInvalidUsage, base::kErrProtocolVersion,
+        fmt::format("{} at {} speaks control protocol {}, this process {}: use the same release "
+                    "of Tutti on all ranks",
+                    target_.description, rejected->address.toString(), rejected->serverVersion,
+                    kProtocolVersion)};
   }
   if (rejected != nullptr) {
-    return {Code::kInvalidUsage, base::kErrWrongSecret,
-            fmt::format("{} does not know this communicator (tried {}): {}", target_.description,
-                        tried,
-                        target_.isPatient
-                            ? "TUTTI_SECRET differs between ranks, or rank 0 has not started"
-                            : "the id was used before, or its maker gave up; make a new id for "
-                              "each communicator")};
+    return {
+        Code::kInvalidUsage, base::kErrWrongSecret,
+        fmt::format("{} does not know this communicator (tried {}): {}", target_.description, tried,
+                    target_.isPatient
+                        ? "TUTTI_SECRET differs between ranks, or rank 0 has not started"
+                        : "the id was used before, or its maker gave up; make a new id for "
+                          "each communicator")};
   }
   return {Code::kRemoteError, base::kErrUnreachable,
           fmt::format("cannot reach {}, tried {}. If it runs on another host, set "
                       "TUTTI_SOCKET_IFNAME there to an interface that this host can reach, and "
-                      "let the firewall pass TCP between the hosts", target_.description, tried)};
+                      "let the firewall pass TCP between the hosts",
+                      target_.description, tried)};
 }
 
 void Dialer::finish(base::Result<std::shared_ptr<Channel>> result) {

@@ -10,16 +10,17 @@
 
 namespace tutti::bootstrap {
 
-// Tries the candidates one after the other, 60 ms apart, without waiting for earlier ones (RFC 8305,
-// "happy eyeballs"); the first to complete the handshake wins. On the reactor's thread.
+// Tries the candidates one after the other, 60 ms apart, without waiting for earlier ones (RFC
+// 8305, "happy eyeballs"); the first to complete the handshake wins. On the reactor's thread.
 class Dialer : public std::enable_shared_from_this<Dialer> {
  public:
   struct Target {
     std::vector<Address> addresses;
     KeyId name{};
     Key secret{};
-    uint64_t hostKey = 0;     // whose loopback address is meant; 0: not known
-    bool isPatient = false;   // the server may come later: refusals are no failure until the deadline
+    uint64_t hostKey = 0;  // whose loopback address is meant; 0: not known
+    bool isPatient =
+        false;  // the server may come later: refusals are no failure until the deadline
     std::string description;  // "the rendezvous", "rank 0"
   };
   using OnDone = std::function<void(base::Result<std::shared_ptr<Channel>>)>;

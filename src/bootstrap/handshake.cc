@@ -134,7 +134,8 @@ Reject ClientHandshake::onChallenge(std::string_view challenge) {
   if (serverVersion_ != kProtocolVersion) return Reject::kVersion;
   const std::string_view head = challenge.substr(0, kChallengeHeadBytes);
   const Key expected = keyedHash(secret_, {"server", hello_, head});
-  if (!isEqualSecret(challenge.substr(kChallengeHeadBytes), asText(expected))) return Reject::kProof;
+  if (!isEqualSecret(challenge.substr(kChallengeHeadBytes), asText(expected)))
+    return Reject::kProof;
   answer_ = asText(keyedHash(secret_, {"client", hello_, challenge}));
   keys_ = deriveKeys(secret_, hello_, challenge, true, isEncrypted);
   return Reject::kNone;
@@ -150,7 +151,7 @@ Reject ServerHandshake::onHello(std::string_view hello, const FindSecret& findSe
   WireReader in(hello);
   in.raw(kMagic.size());
   const uint16_t version = in.u16();
-  const bool isEncrypted = wantsEncryption || (in.u16() & kFlagEncrypt) != 0;
+  const bool isEncrypted = (in.u16() & kFlagEncrypt) != 0 || wantsEncryption;
   const std::string_view name = in.raw(name_.size());
   std::memcpy(name_.data(), name.data(), name.size());
   const std::optional<Key> secret =

@@ -1,5 +1,5 @@
-// How two processes prove to each other that they know the same secret, and the frames they exchange
-// afterwards. Pure: bytes in, bytes out; sockets are channel.h's.
+// How two processes prove to each other that they know the same secret, and the frames they
+// exchange afterwards. Pure: bytes in, bytes out; sockets are channel.h's.
 //
 //   client -> server  hello      magic, version, flags, name of the secret, 32-byte nonce
 //   server -> client  challenge  magic, version, status, flags, 32-byte nonce, proof
@@ -8,8 +8,8 @@
 // A proof is BLAKE2b keyed with the secret over the prover's role and everything said before, so it
 // fits no other connection, direction or version. What follows are frames: length (u32), type (u8),
 // payload, 16-byte tag; the tag covers a counter, so that nothing can be injected, replayed,
-// reordered or dropped. Keys differ by direction and connection. If either side asks for encryption,
-// frames are ChaCha20-Poly1305, else keyed BLAKE2b.
+// reordered or dropped. Keys differ by direction and connection. If either side asks for
+// encryption, frames are ChaCha20-Poly1305, else keyed BLAKE2b.
 #pragma once
 
 #include <cstdint>
@@ -111,8 +111,8 @@ class ServerHandshake {
   // Whether the bytes so far can be the start of a hello.
   static bool isPlausible(std::string_view bytes);
 
-  // Takes the hello (kHelloBytes). challenge() is then to be sent, also where the hello is rejected,
-  // so that the other side learns why.
+  // Takes the hello (kHelloBytes). challenge() is then to be sent, also where the hello is
+  // rejected, so that the other side learns why.
   Reject onHello(std::string_view hello, const FindSecret& findSecret, bool wantsEncryption);
 
   const std::string& challenge() const { return challenge_; }

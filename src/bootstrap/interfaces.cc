@@ -48,8 +48,8 @@ Status noInterface(const std::vector<Interface>& interfaces, std::string_view li
   }
   return {Code::kSystemError, base::kErrNoInterface,
           fmt::format("no usable network interface: TUTTI_SOCKET_IFNAME=\"{}\" and "
-                      "TUTTI_SOCKET_FAMILY=\"{}\" leave none of {}", list, family,
-                      fmt::join(names, ", "))};
+                      "TUTTI_SOCKET_FAMILY=\"{}\" leave none of {}",
+                      list, family, fmt::join(names, ", "))};
 }
 
 }  // namespace

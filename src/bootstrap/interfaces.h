@@ -20,14 +20,14 @@ struct Interface {
 // they mean nothing without the interface of the reader.
 std::vector<Interface> listInterfaces();
 
-// Whether a name is in a list "[^][=]a,b": names that start with a or b; with = exactly a or b; with ^
-// all but these. An empty list takes every name.
+// Whether a name is in a list "[^][=]a,b": names that start with a or b; with = exactly a or b;
+// with ^ all but these. An empty list takes every name.
 bool isInterfaceChosen(std::string_view list, std::string_view name);
 
 // The addresses to offer to peers, best first, at most `limit`: one of each interface that is up,
 // IPv4 before IPv6. Without a list, container and virtual machine bridges (docker*, virbr*, br-*,
-// veth*) are taken only if there is nothing else. `family`: "AF_INET", "AF_INET6" or empty for both.
-// The loopback address is always last, so that ranks of the same host need no other.
+// veth*) are taken only if there is nothing else. `family`: "AF_INET", "AF_INET6" or empty for
+// both. The loopback address is always last, so that ranks of the same host need no other.
 // kErrNoInterface if the list or family leaves none; the text names those that exist.
 base::Result<std::vector<Address>> chooseAddresses(const std::vector<Interface>& interfaces,
                                                    std::string_view list, std::string_view family,

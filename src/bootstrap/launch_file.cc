@@ -91,10 +91,9 @@ Status writeLaunchFile(const std::string& path, const UniqueId& id) {
   out.u64(base::pidNamespace());
   const std::string bytes = out.take();
   const std::string temporary = fmt::format("{}.{:x}", path, base::random64());
-  const base::UniqueFd fd(
-      open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  const bool isWritten =
-      fd.isOpen() && write(fd.get(), bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
+  const base::UniqueFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  const bool isWritten = fd.isOpen() && write(fd.get(), bytes.data(), bytes.size()) ==
+                                            static_cast<ssize_t>(bytes.size());
   if (isWritten && rename(temporary.c_str(), path.c_str()) == 0) return {};
   const int error = errno;
   unlink(temporary.c_str());
@@ -116,10 +115,11 @@ base::Result<UniqueId> awaitLaunchFile(const std::string& path, std::chrono::mil
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::milliseconds(20));
   }
-  return Status(Code::kTimeout, base::kErrJoinTimeout,
-                fmt::format("rank 0 has not written {} after {:.3g} s; look whether it runs on this "
-                            "host, or set TUTTI_ADDR=host:port", path,
-                            static_cast<double>(timeout.count()) / 1000.0));
+  return Status(
+      Code::kTimeout, base::kErrJoinTimeout,
+      fmt::format("rank 0 has not written {} after {:.3g} s; look whether it runs on this "
+                  "host, or set TUTTI_ADDR=host:port",
+                  path, static_cast<double>(timeout.count()) / 1000.0));
 }
 
 }  // namespace tutti::bootstrap

@@ -1,5 +1,5 @@
-// How processes of one host find one id: rank 0 writes it to a private file, the others wait for it.
-// Private to src/bootstrap.
+// How processes of one host find one id: rank 0 writes it to a private file, the others wait for
+// it. Private to src/bootstrap.
 #pragma once
 
 #include <chrono>
@@ -10,8 +10,8 @@
 
 namespace tutti::bootstrap {
 
-// The directory for such files, made if needed: below $XDG_RUNTIME_DIR, else /tmp/tutti-<uid>. It is
-// an error if somebody else owns it or can look into it.
+// The directory for such files, made if needed: below $XDG_RUNTIME_DIR, else /tmp/tutti-<uid>. It
+// is an error if somebody else owns it or can look into it.
 base::Result<std::string> launchDirectory();
 
 // Writes the id of this process, replacing what an earlier launch left; readers see all or nothing.

@@ -45,8 +45,9 @@ std::optional<int> parseNumber(std::string_view text) {
 
 Status contradiction(const std::string& text) {
   return {Code::kInvalidUsage, base::kErrLauncherContradiction,
-          text + "; correct the variables, or set TUTTI_RANK and TUTTI_SIZE, which win, or "
-                 "TUTTI_IGNORE_LAUNCHER=1"};
+          text +
+              "; correct the variables, or set TUTTI_RANK and TUTTI_SIZE, which win, or "
+              "TUTTI_IGNORE_LAUNCHER=1"};
 }
 
 // -1 if the variable is not set.
@@ -63,12 +64,13 @@ Status checkInfo(const LauncherInfo& info) {
     return contradiction(fmt::format("the launcher ({}) says rank {} of {} ranks", info.launcher,
                                      info.rank, info.size));
   }
-  const bool isLocalGood = info.localRank < 0 || info.localSize < 0 ||
-                           info.localRank < info.localSize;
+  const bool isLocalGood =
+      info.localRank < 0 || info.localSize < 0 || info.localRank < info.localSize;
   if (!isLocalGood || info.localSize > info.size) {
-    return contradiction(fmt::format("the launcher ({}) says local rank {} of {} on a host, and {} "
-                                     "ranks in all", info.launcher, info.localRank, info.localSize,
-                                     info.size));
+    return contradiction(
+        fmt::format("the launcher ({}) says local rank {} of {} on a host, and {} "
+                    "ranks in all",
+                    info.launcher, info.localRank, info.localSize, info.size));
   }
   return {};
 }
@@ -79,8 +81,7 @@ base::Result<LauncherInfo> readExplicit(const base::Config& config) {
   const bool hasSize = config.isSet(base::param::kSize);
   if (!hasRank && !hasSize) return info;
   if (hasRank != hasSize) {
-    return contradiction(fmt::format("{} is set without {}",
-                                     hasRank ? "TUTTI_RANK" : "TUTTI_SIZE",
+    return contradiction(fmt::format("{} is set without {}", hasRank ? "TUTTI_RANK" : "TUTTI_SIZE",
                                      hasRank ? "TUTTI_SIZE" : "TUTTI_RANK"));
   }
   info.rank = static_cast<int>(config.get(base::param::kRank));
@@ -95,14 +96,16 @@ base::Result<LauncherInfo> readExplicit(const base::Config& config) {
 base::Result<LauncherInfo> readFrom(const Names& names, const Lookup& lookup) {
   LauncherInfo info;
   if (names.witness != nullptr && !lookup(names.witness)) return info;
+  // RANK and WORLD_SIZE are common words: half of the pair alone may be somebody else's.
+  const bool isCommon = std::string_view(names.rank) == "RANK";
+  const bool isHalf = !lookup(names.rank) || !lookup(names.size);
+  if (isCommon && isHalf && !lookup(names.localRank)) return info;
   TUTTI_ASSIGN_OR_RETURN(const int rank, readNumber(lookup, names.rank));
   TUTTI_ASSIGN_OR_RETURN(const int size, readNumber(lookup, names.size));
   TUTTI_ASSIGN_OR_RETURN(const int localRank, readNumber(lookup, names.localRank));
   TUTTI_ASSIGN_OR_RETURN(const int localSize, readNumber(lookup, names.localSize));
   if (rank < 0 && size < 0) return info;
   if (rank < 0 || size < 0) {
-    // RANK and WORLD_SIZE are common words: half of the pair alone may be somebody else's.
-    if (std::string_view(names.rank) == "RANK" && localRank < 0) return info;
     return contradiction(fmt::format("{} is set without {}", rank < 0 ? names.size : names.rank,
                                      rank < 0 ? names.rank : names.size));
   }

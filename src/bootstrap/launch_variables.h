@@ -17,8 +17,8 @@ using Lookup = std::function<std::optional<std::string>(const char* name)>;
 
 struct Launch {
   LauncherInfo info;
-  // The same on all ranks of the launch and on no other launch of this host that runs now. Empty: the
-  // launcher says nothing that serves.
+  // The same on all ranks of the launch and on no other launch of this host that runs now. Empty:
+  // the launcher says nothing that serves.
   std::string jobName;
   // Where rank 0 may serve a rendezvous, "host:port"; empty: not told.
   std::string address;

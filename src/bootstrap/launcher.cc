@@ -71,19 +71,22 @@ base::Result<UniqueId> launcherUniqueId(const LauncherInfo& info, std::string_vi
   TUTTI_ASSIGN_OR_RETURN(Launch launch, thisLaunch());
   launch.info = info;
   if (info.rank < 0) {
-    return Status(Code::kInvalidUsage, base::kErrLauncherContradiction,
-                  "no launcher started this process: use torchrun, mpirun, srun, or set TUTTI_RANK, "
-                  "TUTTI_SIZE and TUTTI_ADDR");
+    return Status(
+        Code::kInvalidUsage, base::kErrLauncherContradiction,
+        "no launcher started this process: use torchrun, mpirun, srun, or set TUTTI_RANK, "
+        "TUTTI_SIZE and TUTTI_ADDR");
   }
   if (base::processConfig().isSet(base::param::kAddr)) return idByAddress(launch, tag);
-  const bool isOneHost = info.localSize == info.size ||
-                         (info.localSize < 0 && launch.address.empty());
+  const bool isOneHost =
+      info.localSize == info.size || (info.localSize < 0 && launch.address.empty());
   if (isOneHost) return idByFile(launch, tag);
   if (!launch.address.empty()) return idByAddress(launch, tag);
-  return Status(Code::kInvalidUsage, base::kErrNoLaunchAddress,
-                fmt::format("{} ranks run on several hosts and {} does not say where rank 0 is: set "
-                            "TUTTI_ADDR=host:port (a host name of rank 0 and a free port) and "
-                            "TUTTI_SECRET on all ranks", info.size, info.launcher));
+  return Status(
+      Code::kInvalidUsage, base::kErrNoLaunchAddress,
+      fmt::format("{} ranks run on several hosts and {} does not say where rank 0 is: set "
+                  "TUTTI_ADDR=host:port (a host name of rank 0 and a free port) and "
+                  "TUTTI_SECRET on all ranks",
+                  info.size, info.launcher));
 }
 
 }  // namespace tutti::bootstrap

@@ -10,7 +10,7 @@
 namespace tutti::bootstrap {
 
 struct LauncherInfo {
-  int rank = -1;       // -1: no launcher
+  int rank = -1;  // -1: no launcher
   int size = -1;
   int localRank = -1;  // -1: not told
   int localSize = -1;
@@ -27,7 +27,8 @@ base::Result<LauncherInfo> detectLauncher();
 //  - Else, for processes of one host: a private file below the runtime directory that rank 0 writes
 //    and the others wait for (named after the launcher's job, or the parent process, mode 0600; it
 //    holds a random secret and is removed once all have joined).
-//  - Else the launcher's own address: the port after MASTER_PORT at MASTER_ADDR, or the first host of
+//  - Else the launcher's own address: the port after MASTER_PORT at MASTER_ADDR, or the first host
+// of
 //    the Slurm step and a port made from the job's number.
 // At an address the secret is TUTTI_SECRET where set, else it is derived from the address and the
 // job's name, and a warning says so once. `tag` tells several communicators apart that are made at

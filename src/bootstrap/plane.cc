@@ -98,13 +98,16 @@ Status Plane::joinTimeout() {
   if (missing_.has_value() && !missing_->empty()) {
     return {Code::kTimeout, base::kErrJoinTimeout,
             fmt::format("{} of {} {} not joined after {}; look whether they run and were given "
-                        "this id", describeRanks(*missing_), size_,
-                        missing_->size() == 1 ? "has" : "have", inSeconds(timeout_))};
+                        "this id",
+                        describeRanks(*missing_), size_, missing_->size() == 1 ? "has" : "have",
+                        inSeconds(timeout_))};
   }
   if (!broken_.isOk()) return broken_;
-  return {Code::kTimeout, base::kErrJoinTimeout,
-          fmt::format("not all of {} ranks have joined after {}; those that have are connected, but "
-                      "some have not finished", size_, inSeconds(timeout_))};
+  return {
+      Code::kTimeout, base::kErrJoinTimeout,
+      fmt::format("not all of {} ranks have joined after {}; those that have are connected, but "
+                  "some have not finished",
+                  size_, inSeconds(timeout_))};
 }
 
 base::Result<std::vector<std::string>> Plane::allGather(std::string_view mine) {

@@ -1,10 +1,11 @@
-// One rank's part of a control plane: joins through the rendezvous, holds the rank's links in the tree,
-// gathers values over it, and spreads the news of failures.
+// One rank's part of a control plane: joins through the rendezvous, holds the rank's links in the
+// tree, gathers values over it, and spreads the news of failures.
 //
-// The ranks of a communicator form a tree: the parent of rank r is (r - 1) / fanOut. Values travel up
-// to rank 0 and come down together. Each rank watches its neighbours (end of connection, heartbeats)
-// and whoever learns of a failure passes it on to all its other neighbours, so that after any set of
-// deaths every survivor hears of at least one from the edge of its part of the tree.
+// The ranks of a communicator form a tree: the parent of rank r is (r - 1) / fanOut. Values travel
+// up to rank 0 and come down together. Each rank watches its neighbours (end of connection,
+// heartbeats) and whoever learns of a failure passes it on to all its other neighbours, so that
+// after any set of deaths every survivor hears of at least one from the edge of its part of the
+// tree.
 #pragma once
 
 #include <condition_variable>
@@ -82,6 +83,7 @@ class Plane : public Channel::Listener, public std::enable_shared_from_this<Plan
   void onInvited(const Invitation& invitation);
   void attachTo(const Invitation& invitation, std::shared_ptr<Channel> channel);
   void onAttach(Channel& channel, std::string_view payload);
+  void tellFailures(Channel& channel) const;
   void contributeTableEntry();
   void onTable(const std::vector<std::string>& table);
   void askWhoIsMissing();
@@ -91,6 +93,7 @@ class Plane : public Channel::Listener, public std::enable_shared_from_this<Plan
 
   // The tree (plane_tree.cc).
   void contribute(uint32_t number, std::string value);
+  void sendUp(uint8_t type, std::string payload);
   void onValues(const Link& from, std::string_view payload);
   void storeValue(uint32_t number, int rank, std::string_view value);
   void shareResult(uint32_t number);
@@ -157,7 +160,9 @@ class Plane : public Channel::Listener, public std::enable_shared_from_this<Plan
   uint64_t beatTimer_ = 0;
   int64_t beatNs_ = 0;
   int64_t joinedNs_ = 0;
+  std::vector<std::pair<uint8_t, std::string>> waitingForParent_;
   bool isInvited_ = false;
+  bool isAttached_ = false;  // to the parent, once
   bool isReleased_ = false;
   bool isClosed_ = false;
 };

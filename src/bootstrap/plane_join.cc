@@ -1,5 +1,5 @@
-// How a rank joins: registers with the rendezvous, is told its parent in the tree, attaches to it, and
-// exchanges the table of ranks over the tree.
+// How a rank joins: registers with the rendezvous, is told its parent in the tree, attaches to it,
+// and exchanges the table of ranks over the tree.
 #include <unistd.h>
 
 #include <algorithm>
@@ -122,17 +122,16 @@ void Plane::dialServer(int index) {
   server->index = index;
   servers_.push_back(std::move(owned));
   const std::weak_ptr<Plane> self = weak_from_this();
-  server->dialer = Dialer::start(
-      reactor_,
-      {id.addresses, publicName(id.secret), id.secret, id.hostKey, id.isServedByRankZero,
-       "the rendezvous"},
-      [self, server](base::Result<std::shared_ptr<Channel>> result) {
-        const auto plane = self.lock();
-        if (!plane || plane->isClosed_) return;
-        if (!result) return plane->breakWith(result.status());
-        server->channel = result.take();
-        plane->registerWith(*server);
-      });
+  server->dialer = Dialer::start(reactor_,
+                                 {id.addresses, publicName(id.secret), id.secret, id.hostKey,
+                                  id.isServedByRankZero, "the rendezvous"},
+                                 [self, server](base::Result<std::shared_ptr<Channel>> result) {
+                                   const auto plane = self.lock();
+                                   if (!plane || plane->isClosed_) return;
+                                   if (!result) return plane->breakWith(result.status());
+                                   server->channel = result.take();
+                                   plane->registerWith(*server);
+                                 });
 }
 
 void Plane::registerWith(Server& server) {
@@ -161,8 +160,8 @@ void Plane::onServerFrame(Server& server, uint8_t type, std::string_view payload
     isInvited_ = true;
     const auto invitation = Invitation::decode(payload);
     if (!invitation || invitation->parent.has_value() != (rank_ != 0)) {
-      breakWith({Code::kInternalError, base::kErrInternal,
-                 "the rendezvous sent a malformed invitation"});
+      breakWith(
+          {Code::kInternalError, base::kErrInternal, "the rendezvous sent a malformed invitation"});
     } else {
       onInvited(*invitation);
     }
@@ -174,17 +173,17 @@ void Plane::onInvited(const Invitation& invitation) {
   const int parent = static_cast<int>(invitation.parent->rank);
   identities_[parent] = *invitation.parent;
   const std::weak_ptr<Plane> self = weak_from_this();
-  parentDialer_ = Dialer::start(
-      reactor_,
-      {invitation.door.addresses, invitation.door.name, doorKey(secret_, invitation.door.name),
-       invitation.door.hostKey, false,
-       fmt::format("rank {} ({})", parent, invitation.parent->toString())},
-      [self, invitation](base::Result<std::shared_ptr<Channel>> result) {
-        const auto plane = self.lock();
-        if (!plane || plane->isClosed_) return;
-        if (!result) return plane->breakWith(result.status());
-        plane->attachTo(invitation, result.take());
-      });
+  parentDialer_ =
+      Dialer::start(reactor_,
+                    {invitation.door.addresses, invitation.door.name,
+                     doorKey(secret_, invitation.door.name), invitation.door.hostKey, false,
+                     fmt::format("rank {} ({})", parent, invitation.parent->toString())},
+                    [self, invitation](base::Result<std::shared_ptr<Channel>> result) {
+                      const auto plane = self.lock();
+                      if (!plane || plane->isClosed_) return;
+                      if (!result) return plane->breakWith(result.status());
+                      plane->attachTo(invitation, result.take());
+                    });
 }
 
 void Plane::attachTo(const Invitation& invitation, std::shared_ptr<Channel> channel) {
@@ -193,7 +192,21 @@ void Plane::attachTo(const Invitation& invitation, std::shared_ptr<Channel> chan
   channel->send(kFrameAttach, out.take());
   links_.push_back(std::make_unique<Link>(Link{*invitation.parent, channel, true}));
   channel->listen(weak_from_this());
+  tellFailures(*channel);
   contributeTableEntry();
+  isAttached_ = true;
+  for (auto& [type, payload] : std::exchange(waitingForParent_, {})) sendUp(type, payload);
+}
+
+// What this rank knows already, a new neighbour must know, too.
+void Plane::tellFailures(Channel& channel) const {
+  for (const int rank : failed_) {
+    WireWriter out;
+    out.u32(static_cast<uint32_t>(rank));
+    out.u8(static_cast<uint8_t>(FailureKind::kDied));
+    out.text(describe(rank));
+    channel.send(kFrameFailure, out.take());
+  }
 }
 
 void Plane::onAttach(Channel& channel, std::string_view payload) {
@@ -214,14 +227,7 @@ void Plane::onAttach(Channel& channel, std::string_view payload) {
   }
   identities_[child] = peer;
   links_.push_back(std::make_unique<Link>(Link{peer, owned, false}));
-  // What this rank knows already, the newcomer must know too.
-  for (const int rank : failed_) {
-    WireWriter out;
-    out.u32(static_cast<uint32_t>(rank));
-    out.u8(static_cast<uint8_t>(FailureKind::kDied));
-    out.text(describe(rank));
-    owned->send(kFrameFailure, out.take());
-  }
+  tellFailures(*owned);
 }
 
 void Plane::contributeTableEntry() {
@@ -241,8 +247,8 @@ void Plane::onTable(const std::vector<std::string>& table) {
     if (entry.size != static_cast<uint32_t>(size_)) {
       return breakWith({Code::kInvalidUsage, base::kErrSizeMismatch,
                         fmt::format("ranks disagree on the number of ranks: rank {} ({}) says {}, "
-                                    "rank {} says {}", rank, entry.identity.toString(), entry.size,
-                                    rank_, size_)});
+                                    "rank {} says {}",
+                                    rank, entry.identity.toString(), entry.size, rank_, size_)});
     }
     identities_[rank] = entry.identity;
     if (rank == 0) session = entry.session;
@@ -262,7 +268,8 @@ void Plane::onTable(const std::vector<std::string>& table) {
   parentDialer_.reset();
   joinedNs_ = base::nowNs();
   if (shortestMs != 0 && size_ > 1) {
-    beatNs_ = std::clamp(static_cast<int64_t>(shortestMs) * kMs / 5, kShortestBeatNs, kLongestBeatNs);
+    beatNs_ =
+        std::clamp(static_cast<int64_t>(shortestMs) * kMs / 5, kShortestBeatNs, kLongestBeatNs);
     scheduleBeat();
   }
   const std::lock_guard lock(mutex_);
@@ -272,8 +279,9 @@ void Plane::onTable(const std::vector<std::string>& table) {
 }
 
 void Plane::askWhoIsMissing() {
-  const bool isRegistered = std::any_of(servers_.begin(), servers_.end(),
-                                        [](const auto& server) { return server->channel != nullptr; });
+  const bool isRegistered = std::any_of(servers_.begin(), servers_.end(), [](const auto& server) {
+    return server->channel != nullptr;
+  });
   if (isInvited_) {
     if (parentDialer_ && links_.empty()) return breakWith(parentDialer_->describeFailure());
     return ask(0);

@@ -71,7 +71,8 @@ void Plane::onClosed(Channel& channel, const Status& reason) {
     if (server->channel.get() == &channel && !isInvited_) {
       breakWith({Code::kRemoteError, base::kErrRendezvousLost,
                  fmt::format("the process that made the unique id ended while ranks were joining: "
-                             "{}", reason.text())});
+                             "{}",
+                             reason.text())});
     }
   }
   const Link* link = linkOf(channel);
@@ -94,28 +95,29 @@ void Plane::contribute(uint32_t number, std::string value) {
   if (isClosed_) return;
   if (!left_.empty()) {
     const std::vector<int> gone(left_.begin(), left_.end());
-    return breakWith({Code::kRemoteError, base::kErrPeerLeft,
-                      fmt::format("{} of {} already left the communicator", describeRanks(gone),
-                                  size_)});
+    return breakWith(
+        {Code::kRemoteError, base::kErrPeerLeft,
+         fmt::format("{} of {} already left the communicator", describeRanks(gone), size_)});
   }
   if (rank_ == 0) return storeValue(number, rank_, value);
   WireWriter out;
   out.u32(number);
   out.u32(static_cast<uint32_t>(rank_));
   out.text(value);
+  sendUp(kFrameValues, out.take());
+}
+
+void Plane::sendUp(uint8_t type, std::string payload) {
   for (const auto& link : links_) {
-    if (link->isParent) link->channel->send(kFrameValues, out.take());
+    if (link->isParent) return link->channel->send(type, std::move(payload));
   }
+  // A child may be faster than this rank's own way to its parent.
+  if (!isAttached_) waitingForParent_.emplace_back(type, std::move(payload));
 }
 
 void Plane::onValues(const Link& from, std::string_view payload) {
   const bool isUpward = !from.isParent;
-  if (isUpward && rank_ != 0) {
-    for (const auto& link : links_) {
-      if (link->isParent) link->channel->send(kFrameValues, std::string(payload));
-    }
-    return;
-  }
+  if (isUpward && rank_ != 0) return sendUp(kFrameValues, std::string(payload));
   if (!isUpward) spread(from.channel.get(), kFrameValues, std::string(payload), false);
   WireReader in(payload);
   const uint32_t number = in.u32();
@@ -175,9 +177,7 @@ void Plane::ask(uint32_t number) {
   if (rank_ == 0) return answerAsk(number);
   WireWriter out;
   out.u32(number);
-  for (const auto& link : links_) {
-    if (link->isParent) link->channel->send(kFrameAsk, out.take());
-  }
+  sendUp(kFrameAsk, out.take());
 }
 
 void Plane::answerAsk(uint32_t number) {
@@ -259,7 +259,8 @@ void Plane::onLeave(const Channel* from, int rank) {
   if (awaited_.has_value() && !result_.has_value() && broken_.isOk()) {
     broken_ = Status(Code::kRemoteError, base::kErrPeerLeft,
                      fmt::format("rank {} ({}) left the communicator while others still exchange "
-                                 "values", rank, describe(rank)));
+                                 "values",
+                                 rank, describe(rank)));
   }
   changed_.notify_all();
 }
@@ -285,9 +286,11 @@ void Plane::beat() {
     if (isSilent && !failed_.contains(rank)) silent.push_back(link.get());
   }
   for (const Link* link : silent) {
-    recordFailure(nullptr, static_cast<int>(link->peer.rank), FailureKind::kSilent,
-                  fmt::format("no sign of life from {} for {:.3g} s: it is stopped, or the way to it "
-                              "is cut", link->peer.toString(), static_cast<double>(limitNs) / 1e9));
+    recordFailure(
+        nullptr, static_cast<int>(link->peer.rank), FailureKind::kSilent,
+        fmt::format("no sign of life from {} for {:.3g} s: it is stopped, or the way to it "
+                    "is cut",
+                    link->peer.toString(), static_cast<double>(limitNs) / 1e9));
   }
   scheduleBeat();
 }
@@ -297,8 +300,8 @@ void Plane::beat() {
 // A rank that left in order still passes messages on while ranks below it are at work.
 void Plane::endIfUnneeded() {
   Acceptor& acceptor = Acceptor::of(reactor_);
-  const bool hasBelow = std::any_of(links_.begin(), links_.end(),
-                                    [](const auto& link) { return !link->isParent; });
+  const bool hasBelow =
+      std::any_of(links_.begin(), links_.end(), [](const auto& link) { return !link->isParent; });
   if (left_.contains(rank_) && hasBelow && !isClosed_) {
     acceptor.keep(shared_from_this());
     return;

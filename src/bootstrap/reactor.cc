@@ -78,7 +78,8 @@ Status Reactor::start() {
   if (!epoll_.isOpen() || !wake_.isOpen()) {
     return {Code::kSystemError, base::kErrSocket,
             fmt::format("cannot start the control thread: {}; raise the limit of open files "
-                        "(ulimit -n)", std::strerror(errno))};
+                        "(ulimit -n)",
+                        std::strerror(errno))};
   }
   open_ = {epoll_.get(), wake_.get()};
   epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};

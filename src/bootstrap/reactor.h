@@ -1,5 +1,5 @@
-// The one thread of a process that does all control traffic: it waits for sockets, timers and posted
-// tasks, sleeps in epoll when there is nothing to do, and is started by its first use.
+// The one thread of a process that does all control traffic: it waits for sockets, timers and
+// posted tasks, sleeps in epoll when there is nothing to do, and is started by its first use.
 #pragma once
 
 #include <sys/types.h>

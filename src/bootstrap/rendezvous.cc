@@ -1,5 +1,7 @@
 #include "src/bootstrap/rendezvous.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "src/base/clock.h"
@@ -98,8 +100,9 @@ Status Rendezvous::check(const Registration& registration) const {
   if (first.size != registration.size || first.idCount != registration.idCount) {
     return {Code::kInvalidUsage, base::kErrSizeMismatch,
             fmt::format("ranks disagree on the number of ranks: rank {} ({}) says {}, rank {} ({}) "
-                        "says {}", newcomer.rank, newcomer.toString(), registration.size,
-                        first.identity.rank, first.identity.toString(), first.size)};
+                        "says {}",
+                        newcomer.rank, newcomer.toString(), registration.size, first.identity.rank,
+                        first.identity.toString(), first.size)};
   }
   const auto same = members_.find(static_cast<int>(newcomer.rank));
   if (same != members_.end()) {
@@ -113,8 +116,8 @@ Status Rendezvous::check(const Registration& registration) const {
 
 void Rendezvous::setWanted(const Registration& registration) {
   const int size = static_cast<int>(registration.size);
-  share_ = shareOf(static_cast<int>(registration.idIndex),
-                   static_cast<int>(registration.idCount), size);
+  share_ =
+      shareOf(static_cast<int>(registration.idIndex), static_cast<int>(registration.idCount), size);
   for (int rank = share_.first; rank < share_.last; ++rank) {
     wanted_.insert(rank);
     const int parent = parentOf(rank, static_cast<int>(registration.fanOut));

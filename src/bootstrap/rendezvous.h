@@ -1,5 +1,5 @@
-// The server of one unique id: collects the registrations of its share of the ranks, checks that they
-// agree, and tells each rank its parent in the tree. On the reactor's thread.
+// The server of one unique id: collects the registrations of its share of the ranks, checks that
+// they agree, and tells each rank its parent in the tree. On the reactor's thread.
 #pragma once
 
 #include <functional>

@@ -11,8 +11,8 @@ namespace tutti::bootstrap {
 using Key = std::array<std::byte, 32>;
 using KeyId = std::array<std::byte, 16>;
 
-// BLAKE2b keyed with `key` over the parts, each preceded by its length so that no two lists of parts
-// hash the same input.
+// BLAKE2b keyed with `key` over the parts, each preceded by its length so that no two lists of
+// parts hash the same input.
 Key keyedHash(const Key& key, std::initializer_list<std::string_view> parts);
 
 // BLAKE2b without a key: turns a passphrase or a job's name into a key.

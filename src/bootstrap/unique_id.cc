@@ -53,10 +53,11 @@ base::Result<IdContent> decodeUniqueId(const UniqueId& id) {
   }
   const uint8_t version = in.u8();
   if (version != kProtocolVersion) {
-    return Status(Code::kInvalidUsage, base::kErrProtocolVersion,
-                  fmt::format("the unique id was made by a Tutti with control protocol {}, this one "
-                              "speaks {}: use the same release on all ranks",
-                              version, kProtocolVersion));
+    return Status(
+        Code::kInvalidUsage, base::kErrProtocolVersion,
+        fmt::format("the unique id was made by a Tutti with control protocol {}, this one "
+                    "speaks {}: use the same release on all ranks",
+                    version, kProtocolVersion));
   }
   IdContent content;
   content.isServedByRankZero = (in.u8() & kServedByRankZero) != 0;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <tutti/tutti.h>
 
+#include <CLI/CLI.hpp>  // all of it: here the definitions that App.hpp leaves open come from
 #include <exception>
 #include <string>
 

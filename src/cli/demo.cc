@@ -29,9 +29,9 @@ constexpr uint64_t kLeastBytes = 8;
 // Rows of the table, up to and including `most`.
 std::vector<uint64_t> rowSizes(uint64_t most) {
   std::vector<uint64_t> sizes;
-  for (const uint64_t size : {uint64_t{8}, uint64_t{64}, uint64_t{1} << 10, uint64_t{8} << 10,
-                              uint64_t{64} << 10, uint64_t{512} << 10, uint64_t{4} << 20,
-                              uint64_t{16} << 20}) {
+  for (const uint64_t size :
+       {uint64_t{8}, uint64_t{64}, uint64_t{1} << 10, uint64_t{8} << 10, uint64_t{64} << 10,
+        uint64_t{512} << 10, uint64_t{4} << 20, uint64_t{16} << 20}) {
     if (size < most) sizes.push_back(size);
   }
   for (uint64_t size = uint64_t{64} << 20; size < most; size *= 4) sizes.push_back(size);
@@ -98,7 +98,7 @@ int run(const Options& options) {
     if (!options.asJson) report.printNew();
   });
   if (options.asJson) {
-    fmt::print("{}\n", report.json(result));
+    fmt::print("{}\n", report.toJson(result));
   } else if (result.problems.empty()) {
     report.printEnd();
   }

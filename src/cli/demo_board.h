@@ -1,5 +1,5 @@
-// What the ranks of a demonstration write and the process that started them reads. It lies in memory
-// that forked children share; everything in it is plain bytes or lock-free atomics.
+// What the ranks of a demonstration write and the process that started them reads. It lies in
+// memory that forked children share; everything in it is plain bytes or lock-free atomics.
 #pragma once
 
 #include <tutti/tutti.h>

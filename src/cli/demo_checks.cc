@@ -109,37 +109,45 @@ void Checks::addEqual() {
   };
   const auto sum = [this] { return wrongInput(0, kCount, kSumOfRanks, 0); };
   const auto isRoot = rank_ == root_;
-  add("all_reduce",
+  add(
+      "all_reduce",
       [=, this] {
         return tuttiAllReduce(send, recv, kCount, tuttiFloat, tuttiSum, comm_, nullptr);
       },
       sum);
-  add("reduce",
+  add(
+      "reduce",
       [=, this] {
         return tuttiReduce(send, recv, kCount, tuttiFloat, tuttiSum, root_, comm_, nullptr);
       },
       [=] { return isRoot ? sum() : 0; });
-  add("broadcast",
+  add(
+      "broadcast",
       [=, this] {
         return tuttiBroadcast(isRoot ? send : nullptr, recv, kCount, tuttiFloat, root_, comm_,
                               nullptr);
       },
       [this] { return wrongInput(0, kCount, root_, 0); });
-  add("all_gather",
+  add(
+      "all_gather",
       [=, this] { return tuttiAllGather(send, recv, kCount, tuttiFloat, comm_, nullptr); },
       [=] { return ofAll(0); });
-  add("reduce_scatter",
+  add(
+      "reduce_scatter",
       [=, this] {
         return tuttiReduceScatter(send, recv, kCount, tuttiFloat, tuttiSum, comm_, nullptr);
       },
       [=, this] { return wrongInput(0, kCount, kSumOfRanks, own); });
-  add("all_to_all",
+  add(
+      "all_to_all",
       [=, this] { return tuttiAllToAll(send, recv, kCount, tuttiFloat, comm_, nullptr); },
       [=] { return ofAll(own); });
-  add("gather",
+  add(
+      "gather",
       [=, this] { return tuttiGather(send, recv, kCount, tuttiFloat, root_, comm_, nullptr); },
       [=] { return isRoot ? ofAll(0) : 0; });
-  add("scatter",
+  add(
+      "scatter",
       [=, this] { return tuttiScatter(send, recv, kCount, tuttiFloat, root_, comm_, nullptr); },
       [=, this] { return wrongInput(0, kCount, root_, own); });
 }
@@ -150,7 +158,8 @@ void Checks::addMessages() {
   float* recv = recv_.data();
   const int next = (rank_ + 1) % size_;
   const int previous = (rank_ + size_ - 1) % size_;
-  add("send + recv",
+  add(
+      "send + recv",
       [=, this] {
         (void)tuttiGroupStart();
         (void)tuttiSend(send, kCount, tuttiFloat, next, comm_, nullptr);
@@ -158,7 +167,8 @@ void Checks::addMessages() {
         return tuttiGroupEnd();  // with the first error of the group
       },
       [=, this] { return wrongInput(0, kCount, previous, 0); });
-  add("on a stream",
+  add(
+      "on a stream",
       [=, this] {
         if (stream_ == nullptr) {
           const auto made = tuttiStreamCreate(comm_, &stream_);
@@ -186,19 +196,22 @@ void Checks::addVariable() {
     return wrong;
   };
   const auto isRoot = rank_ == root_;
-  add("all_gather_v",
+  add(
+      "all_gather_v",
       [=, this] {
         return tuttiAllGatherV(send, counts[rank], recv, counts, nullptr, tuttiFloat, comm_,
                                nullptr);
       },
       ofAll);
-  add("reduce_scatter_v",
+  add(
+      "reduce_scatter_v",
       [=, this] {
         return tuttiReduceScatterV(send, recv, counts, nullptr, tuttiFloat, tuttiSum, comm_,
                                    nullptr);
       },
       [=, this] { return wrongInput(0, counts[rank], kSumOfRanks, starts_[rank]); });
-  add("all_to_all_v",
+  add(
+      "all_to_all_v",
       [=, this] {
         return tuttiAllToAllV(send, sendCounts_.data(), nullptr, recv, recvCounts_.data(), nullptr,
                               tuttiFloat, comm_, nullptr);
@@ -215,13 +228,15 @@ void Checks::addVariable() {
         }
         return wrong;
       });
-  add("gather_v",
+  add(
+      "gather_v",
       [=, this] {
         return tuttiGatherV(send, counts[rank], recv, counts, nullptr, tuttiFloat, root_, comm_,
                             nullptr);
       },
       [=] { return isRoot ? ofAll() : 0; });
-  add("scatter_v",
+  add(
+      "scatter_v",
       [=, this] {
         return tuttiScatterV(send, counts, nullptr, recv, counts[rank], tuttiFloat, root_, comm_,
                              nullptr);
@@ -232,7 +247,8 @@ void Checks::addVariable() {
 const std::vector<std::string>& checkNames() {
   static const std::vector<std::string> kNames = [] {
     std::vector<std::string> names;
-    for (const auto& check : Checks(nullptr, 0, 1).list()) names.emplace_back(check.name);
+    const Checks checks(nullptr, 0, 1);
+    for (const auto& check : checks.list()) names.emplace_back(check.name);
     return names;
   }();
   return kNames;

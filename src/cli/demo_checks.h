@@ -12,15 +12,15 @@
 
 namespace tutti::cli {
 
-// Inputs are small whole numbers, so that sums over all ranks are exact in a float, and repeat after
-// a prime number of elements, so that a block in the wrong place is noticed.
+// Inputs are small whole numbers, so that sums over all ranks are exact in a float, and repeat
+// after a prime number of elements, so that a block in the wrong place is noticed.
 class Pattern {
  public:
   explicit Pattern(int size);
 
   // Elements [first, first + count) of what `rank` contributes.
   void fill(float* to, int rank, size_t first, size_t count) const;
-  // How many elements differ from what `rank` contributes, or (rank < 0) from the sum over all ranks.
+  // How many elements differ from what `rank` contributes, or (kSumOfRanks) from the sum over all.
   size_t countWrong(const float* found, int rank, size_t first, size_t count) const;
 
  private:

@@ -110,7 +110,8 @@ class Job {
       const auto& slot = board_.ranks[rank];
       if (slot.wrong.load() == 0) continue;
       result.code = kExitWrongData;
-      result.problems.push_back(fmt::format("rank {} found wrong data in {}", rank, slot.wrongText));
+      result.problems.push_back(
+          fmt::format("rank {} found wrong data in {}", rank, slot.wrongText));
     }
     return result;
   }
@@ -169,11 +170,10 @@ class Job {
   }
 
   static std::string nameOf(const Child& child) {
-    const std::string ranks =
-        child.ranks == 1
-            ? fmt::format("rank {}", child.firstRank)
-            : fmt::format("the process of ranks {} to {}", child.firstRank,
-                          child.firstRank + child.ranks - 1);
+    const std::string ranks = child.ranks == 1
+                                  ? fmt::format("rank {}", child.firstRank)
+                                  : fmt::format("the process of ranks {} to {}", child.firstRank,
+                                                child.firstRank + child.ranks - 1);
     return fmt::format("{} (process {})", ranks, child.pid);
   }
 
@@ -196,8 +196,8 @@ class Job {
     if (!isOver && !isStalled) return;
     for (const auto& child : children_) {
       if (!child.isRunning) continue;
-      deaths_.push_back(fmt::format("{} did not get on {} and was killed", nameOf(child),
-                                    whereWas(child)));
+      deaths_.push_back(
+          fmt::format("{} did not get on {} and was killed", nameOf(child), whereWas(child)));
     }
     killAll();
   }
@@ -210,9 +210,8 @@ class Job {
       const auto state = static_cast<RankState>(board_.ranks[rank].state.load());
       if (state == RankState::kFailed) failed.push_back(rank);
     }
-    std::sort(failed.begin(), failed.end(), [this](int a, int b) {
-      return board_.ranks[a].order < board_.ranks[b].order;
-    });
+    std::sort(failed.begin(), failed.end(),
+              [this](int a, int b) { return board_.ranks[a].order < board_.ranks[b].order; });
     result.code = kExitPeerFailed;
     for (const int rank : failed) {
       const auto& slot = board_.ranks[rank];
@@ -263,8 +262,8 @@ std::string readAll(int fd, Clock::time_point end) {
 }  // namespace
 
 Board& makeBoard() {
-  void* memory = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                      -1, 0);
+  void* memory =
+      mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throwErrno("mmap");
   return *new (memory) Board{};
 }

@@ -28,8 +28,8 @@ struct JobResult {
 // Memory for a board that children forked later share. Zeroed; lives as long as the process.
 Board& makeBoard();
 
-// Runs the ranks and calls `onProgress` now and then, and once after they ended. Returns after at
-// most the time the work takes plus, where ranks die or hang, the timeout and some seconds: no child
+// Runs the ranks and calls `onProgress` now and then, and once after they ended. Takes as long as
+// the work does and, where ranks die or hang, at most the timeout and some seconds more. No child
 // outlives it, nor the calling process. Throws std::runtime_error where no child can be made.
 JobResult runJob(const JobPlan& plan, Board& board, const std::function<void()>& onProgress);
 

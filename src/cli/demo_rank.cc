@@ -77,10 +77,7 @@ class Buffers {
 class DemoRank {
  public:
   DemoRank(const RankTask& task, Board& board)
-      : task_(task),
-        board_(board),
-        slot_(board.ranks[task.rank]),
-        pattern_(task.size) {}
+      : task_(task), board_(board), slot_(board.ranks[task.rank]), pattern_(task.size) {}
   // A rank that gives up tells the others, also where all are threads of one process.
   ~DemoRank() {
     if (comm_ != nullptr) (void)tuttiCommAbort(comm_);
@@ -288,8 +285,8 @@ class DemoRank {
     return static_cast<int>(std::clamp(kMicroseconds / batches / fastest, 1.0, double{kMost}));
   }
 
-  // The library says of each call that it knows what it planned. Memory from malloc is reached in
-  // place by threads, and by processes where the kernel's copies are worth it; else the fallback ran.
+  // The library says what it planned for each call. Memory from malloc is reached in place by
+  // threads, and by processes where the kernel's copies are worth it; else the fallback ran.
   void nameAlgorithms(Row& row) const {
     const json all = describe();
     const auto call = fmt::format("all_reduce of {} float, sum", row.bytes / sizeof(float));

@@ -78,9 +78,8 @@ double memoryBound(uint64_t bytes, int ranks, double memoryRate) {
 }
 
 void DemoReport::printStart(const std::string& note) const {
-  std::string ranks = plan_.asThreads
-                          ? fmt::format("{}, threads of one process", plan_.ranks)
-                          : fmt::format("{}, each a process of its own", plan_.ranks);
+  std::string ranks = plan_.asThreads ? fmt::format("{}, threads of one process", plan_.ranks)
+                                      : fmt::format("{}, each a process of its own", plan_.ranks);
   if (plan_.ranks > machine_.usableCores) ranks += "; more than cores, so they take turns";
   print(fmt::format("Tutti {} on this machine\n\n{}  {:<12}{}\n", machine_.version,
                     renderMachine(machine_), "ranks", ranks));
@@ -96,27 +95,29 @@ void DemoReport::printNew() {
   if (!hasPrintedChecks_) return;
   const int rows = board_.rowsDone.load(std::memory_order_acquire);
   if (rowsPrinted_ == 0 && rows > 0) {
-    print(fmt::format("\nAll-reduce of floats, sum; GB/s\n\n"
-                      "{:>9}  {:^23}  {:^23}\n{:>9}  {:>9} {:>6} {:>6}  {:>9} {:>6} {:>6}  {}\n",
-                      "", "malloc", "tuttiMemAlloc", "size", "time", "algbw", "busbw", "time",
-                      "algbw", "busbw", "algorithm"));
+    print(
+        fmt::format("\nAll-reduce of floats, sum; GB/s\n\n"
+                    "{:>9}  {:^23}  {:^23}\n{:>9}  {:>9} {:>6} {:>6}  {:>9} {:>6} {:>6}  {}\n",
+                    "", "malloc", "tuttiMemAlloc", "size", "time", "algbw", "busbw", "time",
+                    "algbw", "busbw", "algorithm"));
   }
   for (; rowsPrinted_ < rows; ++rowsPrinted_) printRow(board_.rows[rowsPrinted_]);
 }
 
 void DemoReport::printChecks() const {
-  print(fmt::format("\nEvery collective, {} a rank, each element checked (joined over {} in {:.0f} "
-                    "ms)\n\n",
-                    formatBytes(Checks::kCount * sizeof(float)),
-                    board_.path[0] == '\0' ? "nothing" : board_.path, board_.joinMilliseconds));
+  print(
+      fmt::format("\nEvery collective, {} a rank, each element checked (joined over {} in {:.0f} "
+                  "ms)\n\n",
+                  formatBytes(Checks::kCount * sizeof(float)),
+                  board_.path[0] == '\0' ? "nothing" : board_.path, board_.joinMilliseconds));
   const auto& names = checkNames();
   constexpr size_t kColumns = 3;
   const size_t lines = (names.size() + kColumns - 1) / kColumns;
   for (size_t line = 0; line < lines; ++line) {
     std::string text;
     for (size_t i = line; i < names.size(); i += lines) {
-      const std::string entry = fmt::format("  {:<16}{}", names[i], verdict(board_.checks[i]));
-      text += i + lines < names.size() ? fmt::format("{:<32}", entry) : entry;
+      const std::string entry = fmt::format("  {:<17}{}", names[i], verdict(board_.checks[i]));
+      text += i + lines < names.size() ? fmt::format("{:<31}", entry) : entry;
     }
     print(text + "\n");
   }
@@ -141,10 +142,9 @@ std::string DemoReport::boundText() const {
 }
 
 void DemoReport::printEnd() const {
-  std::string text = fmt::format(
-      "\nLatency  8 B in {} at the median, {} for 99 of 100 calls\n{}",
-      formatMicroseconds(board_.latencyMedian), formatMicroseconds(board_.latencyTail),
-      boundText());
+  std::string text = fmt::format("\nLatency  8 B in {} at the median, {} for 99 of 100 calls\n{}",
+                                 formatMicroseconds(board_.latencyMedian),
+                                 formatMicroseconds(board_.latencyTail), boundText());
   std::string next;
   const auto add = [&next](const std::string& command, const char* arguments, const char* what) {
     if (!command.empty()) next += fmt::format("  {:<58} {}\n", command + arguments, what);
@@ -156,7 +156,7 @@ void DemoReport::printEnd() const {
   print(text);
 }
 
-std::string DemoReport::json(const JobResult& result) const {
+std::string DemoReport::toJson(const JobResult& result) const {
   json checks = json::array();
   for (int i = 0; i < board_.checksDone.load(); ++i) {
     const Cell& cell = board_.checks[i];

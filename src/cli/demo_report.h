@@ -9,8 +9,8 @@
 
 namespace tutti::cli {
 
-// Rates of an all-reduce in GB/s (10^9): bytes / time, and times 2 (n - 1) / n, which does not depend
-// on the number of ranks where the links are the limit.
+// Rates of an all-reduce in GB/s (10^9): bytes / time, and that times 2 (n - 1) / n, which does not
+// depend on the number of ranks where the links are the limit.
 double algorithmRate(uint64_t bytes, double microseconds);
 double busRate(uint64_t bytes, double microseconds, int ranks);
 
@@ -31,7 +31,7 @@ class DemoReport {
   void printEnd() const;
 
   // All of it, whatever the result was.
-  std::string json(const JobResult& result) const;
+  std::string toJson(const JobResult& result) const;
 
  private:
   void printChecks() const;

@@ -21,7 +21,8 @@ std::string hostText(const Machine& machine) {
   std::string text = fmt::format("{}, {}", machine.cpu.empty() ? "unknown processor" : machine.cpu,
                                  countOf(machine.usableCores, "usable core"));
   if (machine.numaNodes > 1) text += fmt::format(" on {} NUMA nodes", machine.numaNodes);
-  if (machine.memoryBytes > 0) text += fmt::format(", {} of memory", formatBytes(machine.memoryBytes));
+  if (machine.memoryBytes > 0)
+    text += fmt::format(", {} of memory", formatBytes(machine.memoryBytes));
   return text;
 }
 
@@ -67,14 +68,12 @@ Machine parseMachine(std::string_view text) {
   machine.l3Bytes = host.value("l3_bytes", uint64_t{0});
   machine.memoryBytes = host.value("memory_bytes", uint64_t{0});
   for (const auto& device : all.value("devices", json::array())) {
-    machine.devices.push_back({device.value("name", ""), device.value("model", ""),
-                               device.value("reason", ""),
-                               device.value("memory_bytes", uint64_t{0}),
-                               device.value("usable", false)});
+    machine.devices.push_back(
+        {device.value("name", ""), device.value("model", ""), device.value("reason", ""),
+         device.value("memory_bytes", uint64_t{0}), device.value("usable", false)});
   }
   for (const auto& transport : all.value("transports", json::array())) {
-    machine.transports.push_back(
-        {transport.value("name", ""), transport.value("description", "")});
+    machine.transports.push_back({transport.value("name", ""), transport.value("description", "")});
   }
   for (const auto& setting : all.value("configuration", json::array())) {
     machine.settings.push_back({setting.value("name", ""), setting.value("value", ""),

@@ -21,7 +21,7 @@ namespace {
 
 // Results of at least this size are stored around the caches: they would only push out what the
 // program needs next, and a store through the cache first reads what it overwrites.
-constexpr uint64_t kStreamingBytes = 4 << 20;
+constexpr uint64_t kStreamingBytes = 8 << 20;
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -73,6 +74,15 @@ class Communicator {
   // Queues `work` on the engine; the caller waits for the result. Null: it is asynchronous (it has a
   // stream, or the communicator does not block) and the progress thread drives it.
   base::Result<executor::Operation*> start(Work& work);
+
+  // start and wait for blocking work that finds a plan made and nothing under way; null where it has
+  // to go the long way.
+  std::optional<base::Status> runAtOnce(const Work& work) {
+    if (work.stream != nullptr || !config_.isBlocking || !work.table.counts.empty()) return {};
+    const auto& programs = plans_.find(work.call);
+    if (programs == nullptr || !engine_->isIdle() || engine_->hasFailed()) return {};
+    return engine_->run(*programs, work.input, work.output, work.factor);
+  }
 
   // Collective over the control plane: what tuttiCommSplit needs.
   base::Result<InitArgs> splitArgs(int color, int key, const CommConfig& config);

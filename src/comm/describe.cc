@@ -94,7 +94,8 @@ std::string Communicator::describe() {
   plans_.forEach([&](const executor::Programs& programs) {
     plans.push_back({{"call", ir::toString(programs.main.call)},
                      {"algorithm", programs.main.algorithm},
-                     {"fallback", programs.fallback ? programs.fallback->algorithm : ""}});
+                     {"fallback", programs.fallback ? programs.fallback->algorithm : ""},
+                     {"accepts_kernel_copies", programs.main.acceptsKernelCopy}});
   });
   const auto perPeer = sizeof(transports::FifoSlot) * ir::Limits::kChannels *
                        ir::Limits::kFifoSlots;

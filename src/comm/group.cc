@@ -136,6 +136,10 @@ Status runGuarded(std::vector<Item>& items) {
 Status runOne(Handle& handle, Work& work) {
   const Handle::Call call(handle);
   TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle.ready());
+  if (auto status = communicator->runAtOnce(work)) {
+    if (!status->isOk()) [[unlikely]] handle.remember(*status);
+    return *std::move(status);
+  }
   auto operation = communicator->start(work);
   if (!operation.isOk()) {
     handle.remember(operation.status());

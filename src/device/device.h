@@ -29,20 +29,22 @@ struct Description {
 
 // Where a piece of shareable memory lives, as another process of this host can open it. A value.
 struct ShareHandle {
-  uint64_t inode = 0;    // identity of the file behind it; 0: not shareable
-  int32_t fd = -1;       // descriptor in the owner's process
-  int32_t pid = 0;       // the owner, in the pid namespace that peers share
-  uint64_t offset = 0;   // of the address in question within the file
-  uint64_t length = 0;   // of the whole file
+  uint64_t inode = 0;   // identity of the file behind it; 0: not shareable
+  int32_t fd = -1;      // descriptor in the owner's process
+  int32_t pid = 0;      // the owner, in the pid namespace that peers share
+  uint64_t offset = 0;  // of the address in question within the file
+  uint64_t length = 0;  // of the whole file
 };
 
 // Memory of the device.
 class Memory {
  public:
   virtual ~Memory() = default;
-  // At least 64-byte aligned; shareable with peers on this host where the system permits.
+  // At least 64-byte aligned; shareable with peers on this host where the system permits. Zero
+  // bytes give null.
   virtual base::Result<void*> allocate(size_t bytes) = 0;
-  // kInvalidArgument for a pointer that allocate did not give.
+  // kInvalidArgument for a pointer that allocate did not give; null is allowed. Its pages are freed
+  // at once, also where a peer still maps them; the peer then reads zeros.
   virtual base::Status release(void* pointer) = 0;
   // How a peer's process can open the memory at `pointer`; inode 0 if it cannot. Any address inside
   // an allocation; lock free after the first call for an allocation would be welcome, not required.
@@ -57,7 +59,8 @@ class WorkQueue {
   virtual void reduce(const ReduceArgs& args) = 0;
 };
 
-// Order against the user's streams. A stream is what tuttiStream_t holds.
+// Order against the user's streams. A stream is what tuttiStream_t holds. Every call that takes one
+// refuses a foreign or destroyed stream with kInvalidArgument.
 class StreamOrder {
  public:
   virtual ~StreamOrder() = default;
@@ -68,7 +71,8 @@ class StreamOrder {
   virtual base::Result<bool> isIdle(void* stream) = 0;
 
   // Sets *flag to 1 once the work enqueued so far is done, then calls wake(wakeContext) if not
-  // null. Returns at once. The flag outlives that moment.
+  // null. Returns at once. The flag outlives that moment. On an idle stream both may happen in the
+  // caller's thread before this returns: `wake` takes no lock that callers hold.
   virtual base::Status after(void* stream, std::atomic<uint32_t>* flag, void (*wake)(void*),
                              void* wakeContext) = 0;
   // Work enqueued later waits until *flag becomes non-zero; whoever sets it calls notify(flag).

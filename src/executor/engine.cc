@@ -30,28 +30,49 @@ Engine::Engine(EngineOptions options)
 
 Engine::~Engine() { ProgressThread::instance().remove(*this); }
 
-Operation* Engine::enqueue(Request&& request) {
-  Operation* operation = nullptr;
-  if (pool_.empty()) {
-    operation = new Operation;
-  } else {
-    operation = pool_.back().release();
-    pool_.pop_back();
-  }
-  operation->request = std::move(request);
-  const Program& program = operation->request.programs->main;
-  operation->program = &program;
-  operation->isStarted = operation->isDone = operation->isAsync = false;
-  operation->status = {};
-  operation->lanes.assign(program.lanes.size(), {});
-  operation->number = program.isCollective ? nextNumber_++ : 0;
+Operation* Engine::take() {
+  if (pool_.empty()) return new Operation;
+  Operation* operation = pool_.back().release();
+  pool_.pop_back();
+  return operation;
+}
+
+// Gives the operation its place in the order of things.
+void Engine::admit(Operation& operation) {
+  const Program& program = operation.programs->main;
+  operation.program = &program;
+  operation.isStarted = operation.isDone = operation.isAsync = false;
+  operation.lanes.assign(program.lanes.size(), {});
+  operation.number = program.isCollective ? nextNumber_++ : 0;
   if (!program.isCollective) {
     auto& peer = peers_[static_cast<size_t>(program.call.root)];
     const bool isSend = program.call.collective == ir::Collective::kSend;
-    operation->turn = isSend ? peer.sendsQueued++ : peer.receivesQueued++;
+    operation.turn = isSend ? peer.sendsQueued++ : peer.receivesQueued++;
   }
-  active_.push_back(operation);
+  active_.push_back(&operation);
+}
+
+Operation* Engine::enqueue(Request&& request) {
+  Operation* operation = take();
+  operation->request = std::move(request);
+  operation->programs = operation->request.programs.get();
+  operation->status = {};
+  admit(*operation);
   return operation;
+}
+
+Status Engine::run(const Programs& programs, const void* input, void* output,
+                   const device::Factor& factor) {
+  Operation* operation = take();
+  operation->request.input = input;
+  operation->request.output = output;
+  operation->request.factor = factor;
+  operation->programs = &programs;
+  admit(*operation);
+  if (!progress() || !operation->isDone) return wait(operation);
+  active_.pop_back();
+  pool_.emplace_back(operation);
+  return std::exchange(operation->status, {});
 }
 
 Operation* Engine::start(Request request) {
@@ -90,7 +111,7 @@ bool Engine::mayStart(Operation& operation) {
 
 bool Engine::isBoardFree(uint64_t number) {
   if (leastCompleted_ + transports::kBoardOps >= number) return true;
-  uint64_t least = ~uint64_t{0};
+  uint64_t least = number;  // for a rank without peers
   for (auto& peer : peers_) {
     if (peer.connection == nullptr) continue;
     if (peer.completedOps + transports::kBoardOps < number) {

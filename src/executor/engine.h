@@ -73,6 +73,13 @@ class Engine {
   // Drives until `operation` is done, then frees it and returns its result. Blocks.
   base::Status wait(Operation* operation);
 
+  // start and wait in one, where nothing else is under way: the way of small messages. `programs`
+  // outlives the call.
+  base::Status run(const Programs& programs, const void* input, void* output,
+                   const device::Factor& factor);
+  // May run be used now?
+  bool isIdle() const { return active_.empty() && !hasAsync(); }
+
   // Drives several engines of one thread until all their operations are done. Blocks.
   struct Pending {
     Engine* engine;
@@ -128,6 +135,8 @@ class Engine {
     bool isUser = false;  // memory of a user's buffer, as opposed to a slot or scratch
   };
 
+  Operation* take();
+  void admit(Operation& operation);
   Operation* enqueue(Request&& request);
   void release(Operation* operation);
   bool mayStart(Operation& operation);
@@ -146,11 +155,14 @@ class Engine {
   Outcome expose(Operation& operation, const FlatStep& step);
   Outcome attach(Operation& operation, const FlatStep& step);
   bool isReachable(const Program& program, ir::Rank rank, const Exposure& exposure) const;
+  static void useFallback(Operation& operation);
   bool attachPeer(Operation& operation, ir::Rank rank, const Exposure& exposure);
   Outcome signal(Operation& operation, const FlatStep& step);
   Outcome waitPosts(Operation& operation, const FlatStep& step);
   Outcome transfer(Operation& operation, const FlatLane& lane, LaneState& state,
                    const FlatStep& step);
+  Outcome transferSimple(Operation& operation, const FlatStep& step, const FlatOperand* operands,
+                         size_t operandCount);
   bool resolve(Operation& operation, const FlatOperand& operand, bool isSource, uint64_t bytes,
                Cursor& cursor);
   static void place(Cursor& cursor, const FlatOperand& operand, const Program& program,
@@ -175,12 +187,14 @@ class Engine {
   bool isTagReady(Operation& operation, ir::Rank rank, uint64_t tag, uint64_t expected);
   void post(Operation& operation, uint32_t number, uint64_t bytes);
   void ringEveryone();
+  void prefetchNextPost(uint64_t bytes);
 
   base::Status findMismatch(const Operation& operation) const;
   base::Status findDeparture() const;
   base::Status mismatch(const Operation& operation, ir::Rank rank) const;
   base::Status timeoutReport(const Operation& operation) const;
   std::vector<ir::Rank> lateRanks(const Operation& operation) const;
+  bool isWaitingForPeers(const Operation& operation) const;
   bool isWaitingFor(const Operation& operation, ir::Rank rank) const;
   std::string describe(ir::Rank rank) const;
 
@@ -195,6 +209,7 @@ class Engine {
 
   std::vector<std::unique_ptr<Operation>> pool_;
   std::vector<Operation*> active_;
+  uint64_t prefetchedFor_ = 0;   // number of the collective whose post was fetched early
   uint64_t nextNumber_ = 1;      // of the next collective to be started
   uint64_t completedOps_ = 0;
   uint64_t leastCompleted_ = 0;  // by any peer, at least

@@ -48,6 +48,7 @@ struct LaneState {
 
 struct Operation {
   Request request;
+  const Programs* programs = nullptr;
   const Program* program = nullptr;
   uint64_t number = 0;  // of this collective in the communicator, from 1; 0: send or receive
   uint64_t turn = 0;    // send, receive: place in the queue of its peer and direction

@@ -203,6 +203,7 @@ class Compiler {
     const int channel = operand.channel >= 0 ? operand.channel : lane.channel;
     flat.channel = static_cast<uint8_t>(channel);
     flat.post = static_cast<uint32_t>(operand.block);
+    flat.part = operand.part;
     flat.pieceBegin = static_cast<uint32_t>(program_.pieces.size());
     const bool isUser = operand.space == Space::kInput || operand.space == Space::kOutput;
     flat.isPeer = isUser && operand.rank != schedule_.rank;
@@ -236,6 +237,7 @@ class Compiler {
     program_.exposesOutput = own.output;
     for (const auto& step : program_.steps) {
       program_.isExposing |= step.kind == ir::StepKind::kExpose;
+      program_.isAttaching |= step.kind == ir::StepKind::kAttach;
     }
     for (const auto& operand : program_.operands) {
       if (!operand.isPeer) continue;
@@ -287,6 +289,23 @@ class Compiler {
   uint64_t scratchStride() const { return scratchStride_; }
 };
 
+// Small messages should not pay for chunks and pieces they do not have.
+void simplify(Program& program, FlatStep& step) {
+  constexpr uint64_t kShort = ir::Limits::kFifoSlotBytes;
+  const bool isTransfer = step.kind == ir::StepKind::kMove || step.kind == ir::StepKind::kReduce;
+  if (!isTransfer || step.lengthOperand < 0) return;
+  const auto& length = program.operands[static_cast<size_t>(step.lengthOperand)];
+  if (length.pieceCount != 1) return;
+  step.bytes = program.pieces[length.pieceBegin].bytes;
+  const uint32_t end = step.operandBegin + step.sourceCount + step.destinationCount;
+  for (uint32_t i = step.operandBegin; i < end; ++i) {
+    auto& operand = program.operands[i];
+    if (operand.pieceCount > 1) return;
+    if (operand.pieceCount == 1) operand.offset = program.pieces[operand.pieceBegin].offset;
+  }
+  step.isSimple = step.bytes > 0 && step.bytes <= kShort;
+}
+
 }  // namespace
 
 base::Result<Program> compile(const ir::Schedule& schedule, const ir::Call& call,
@@ -305,6 +324,10 @@ base::Result<Program> compile(const ir::Schedule& schedule, const ir::Call& call
     for (uint32_t i = 0; i < operand.pieceCount; ++i) {
       program->pieces[operand.pieceBegin + i].offset *= compiler.scratchStride();
     }
+  }
+  for (const auto& lane : program->lanes) {
+    if (lane.iterations > 1) continue;
+    for (uint32_t i = 0; i < lane.stepCount; ++i) simplify(*program, program->steps[lane.stepBegin + i]);
   }
   if (program->scratchBytes > ir::Limits::kScratchBytes) {
     return Status(Code::kInternalError, base::kErrInternal,

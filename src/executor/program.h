@@ -24,8 +24,10 @@ struct FlatOperand {
   bool isScaled = false; // a contribution: multiplied by its rank's factor where there is one
   ir::Rank rank = 0;
   uint32_t post = 0;     // kBoard
+  int32_t part = -1;     // kBoard: which block of the post, -1: all of it
   uint32_t pieceBegin = 0;  // into Program::pieces; kFifo and kBoard have none
   uint32_t pieceCount = 0;
+  uint64_t offset = 0;  // of the first piece, for simple steps
 };
 
 struct FlatStep {
@@ -33,6 +35,7 @@ struct FlatStep {
   bool isFinal = false;
   bool hasMessage = false;  // some operand is a FIFO or the board
   bool hasPeer = false;     // some operand is a peer's buffer
+  bool isSimple = false;    // one short range per operand, the same in every iteration
   uint16_t sourceCount = 0;
   uint16_t destinationCount = 0;
   uint32_t operandBegin = 0;  // sources, then destinations
@@ -40,6 +43,7 @@ struct FlatStep {
   uint32_t peerBegin = 0;  // into Program::peers
   uint32_t peerCount = 0;
   int32_t lengthOperand = -1;  // the operand whose pieces give the length; -1: an empty message
+  uint64_t bytes = 0;          // the length of a simple step
   int32_t afterLane = -1;
   int32_t afterStep = 0;
 };
@@ -68,7 +72,8 @@ struct Program {
   uint64_t signature = 0;
   ir::RedOp kernelOp = ir::RedOp::kSum;  // kSum, kProd, kMax or kMin
   uint64_t divisor = 0;      // integer average
-  bool isExposing = false;   // this rank posts its buffers ...
+  bool isAttaching = false;    // this rank looks at what buffers others posted
+  bool isExposing = false;     // this rank posts its own ...
   bool exposesInput = false;   // ... and which of them peers touch
   bool exposesOutput = false;
   uint64_t inputBytes = 0;   // extent of the user's buffers as far as this rank uses them

@@ -42,7 +42,7 @@ void Engine::lookForFailures(int64_t sinceNs) {
   std::unique_lock lock(mutex_, std::defer_lock);
   if (hasAsync() && !lock.try_lock()) return;
   for (auto* operation : active_) {
-    if (operation->isDone || !operation->isStarted) continue;
+    if (!isWaitingForPeers(*operation)) continue;
     if (auto status = findMismatch(*operation); !status.isOk()) return fail(std::move(status));
   }
   Status external = options_.externalFailure ? options_.externalFailure() : Status();
@@ -55,7 +55,7 @@ void Engine::lookForFailures(int64_t sinceNs) {
   const auto waitedMs = (base::nowNs() - sinceNs) / 1'000'000;
   if (options_.timeout.count() == 0 || waitedMs < options_.timeout.count()) return;
   for (auto* operation : active_) {
-    if (!operation->isDone && operation->isStarted) return fail(timeoutReport(*operation));
+    if (isWaitingForPeers(*operation)) return fail(timeoutReport(*operation));
   }
 }
 
@@ -91,12 +91,15 @@ Status Engine::mismatch(const Operation& operation, ir::Rank rank) const {
 
 Status Engine::findDeparture() const {
   for (auto* operation : active_) {
-    if (operation->isDone || !operation->isStarted) continue;
+    if (!isWaitingForPeers(*operation)) continue;
     for (ir::Rank rank = 0; rank < options_.size; ++rank) {
       const auto& peer = peers_[static_cast<size_t>(rank)];
       if (peer.connection == nullptr || !isWaitingFor(*operation, rank)) continue;
       const auto state = static_cast<transports::RankState>(
           peer.segment.header().state.load(std::memory_order_acquire));
+      // Who did its part before it went is not missed.
+      const auto completed = peer.segment.header().completedOps.load(std::memory_order_acquire);
+      if (operation->number != 0 && completed >= operation->number) continue;
       if (state == transports::RankState::kLeft) {
         return {Code::kRemoteError, base::kErrPeerLeft,
                 fmt::format("{} has left the communicator, but {} waits for it",
@@ -111,8 +114,23 @@ Status Engine::findDeparture() const {
   return {};
 }
 
+// Not for the user's stream, nor for an operation before it.
+bool Engine::isWaitingForPeers(const Operation& operation) const {
+  if (operation.isDone) return false;
+  if (operation.isStarted) return true;
+  const auto& gate = operation.request.gate;
+  if (gate && gate->load(std::memory_order_acquire) == 0) return false;
+  return operation.number == completedOps_ + 1;
+}
+
 bool Engine::isWaitingFor(const Operation& operation, ir::Rank rank) const {
   const Program& program = *operation.program;
+  // Before it starts, a collective waits for ranks that are many operations behind.
+  if (!operation.isStarted) {
+    const auto& peer = peers_[static_cast<size_t>(rank)];
+    return operation.number != 0 && peer.connection != nullptr &&
+           peer.completedOps + transports::kBoardOps < operation.number;
+  }
   if (!program.isCollective) return program.call.root == rank;
   for (size_t i = 0; i < program.lanes.size(); ++i) {
     const auto& lane = program.lanes[i];

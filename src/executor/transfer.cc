@@ -19,6 +19,15 @@ constexpr uint64_t kQuantumBytes = 256 << 10;
 // Kernel-assisted copies go through a buffer that stays in the core's cache.
 constexpr uint64_t kBounceBytes = 64 << 10;
 
+// A hint; where the processor has no such instruction it does nothing.
+void prefetchForWriting(const void* line) {
+#if defined(__x86_64__)
+  asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(line)));
+#else
+  __builtin_prefetch(line, 1);
+#endif
+}
+
 struct Range {
   uint64_t offset;
   uint64_t bytes;
@@ -112,7 +121,14 @@ Engine::Outcome Engine::expose(Operation& operation, const FlatStep& step) {
   auto& own = options_.segment.post(operation.number, static_cast<int>(step.post));
   std::memcpy(own.data(sizeof(exposure)), &exposure, sizeof(exposure));
   post(operation, step.post, sizeof(exposure));
+  // Those who attach decide then, for this rank too.
+  if (!program.isAttaching && !isReachable(program, options_.rank, exposure)) useFallback(operation);
   return Outcome::kDone;
+}
+
+void Engine::useFallback(Operation& operation) {
+  operation.program = operation.programs->fallback.get();
+  operation.lanes.assign(operation.program->lanes.size(), {});
 }
 
 // Decides from what everybody sees, not from what happens to work here, so that all decide alike.
@@ -145,9 +161,7 @@ Engine::Outcome Engine::attach(Operation& operation, const FlatStep& step) {
     isReachableByAll &= isReachable(program, rank, exposure);
     if (isReachableByAll && !attachPeer(operation, rank, exposure)) return Outcome::kBlocked;
   }
-  if (isReachableByAll) return Outcome::kDone;
-  operation.program = operation.request.programs->fallback.get();
-  operation.lanes.assign(operation.program->lanes.size(), {});
+  if (!isReachableByAll) useFallback(operation);
   return Outcome::kDone;
 }
 
@@ -178,6 +192,7 @@ Engine::Outcome Engine::transfer(Operation& operation, const FlatLane& lane, Lan
   const Program& program = *operation.program;
   const FlatOperand* operands = &program.operands[step.operandBegin];
   const size_t operandCount = size_t{step.sourceCount} + step.destinationCount;
+  if (step.isSimple) return transferSimple(operation, step, operands, operandCount);
   const FlatOperand* lengthOperand =
       step.lengthOperand < 0 ? nullptr : &program.operands[static_cast<size_t>(step.lengthOperand)];
   uint64_t total = 0;
@@ -209,6 +224,26 @@ Engine::Outcome Engine::transfer(Operation& operation, const FlatLane& lane, Lan
     if (state.done < total) return Outcome::kPartial;
   }
   if (step.hasMessage) publish(operation, step, total);
+  return Outcome::kDone;
+}
+
+Engine::Outcome Engine::transferSimple(Operation& operation, const FlatStep& step,
+                                       const FlatOperand* operands, size_t operandCount) {
+  cursors_.resize(operandCount);
+  for (size_t i = 0; i < operandCount; ++i) {
+    Cursor& cursor = cursors_[i];
+    cursor = {};
+    if (!resolve(operation, operands[i], i < step.sourceCount, step.bytes, cursor)) {
+      return Outcome::kBlocked;
+    }
+    if (cursor.pointer != nullptr) {
+      cursor.pointer += operands[i].offset;
+    } else {
+      cursor.remote += operands[i].offset;
+    }
+  }
+  combine(*operation.program, step, cursors_, step.bytes);
+  if (step.hasMessage) publish(operation, step, step.bytes);
   return Outcome::kDone;
 }
 
@@ -273,11 +308,13 @@ bool Engine::resolveMessageSource(Operation& operation, const FlatOperand& opera
     auto& post = peer.segment.post(operation.number, static_cast<int>(operand.post));
     const uint64_t tag = post.tag.load(std::memory_order_acquire);
     if (!isTagReady(operation, operand.rank, tag, makeTag(operation.number, signature))) {
+      prefetchNextPost(bytes);
       return false;
     }
     // Who posts for this operation has completed the one before.
     peer.completedOps = std::max(peer.completedOps, operation.number - 1);
-    cursor.pointer = post.data(bytes);
+    cursor.pointer = post.data(post.bytes);
+    if (operand.part > 0) cursor.pointer += static_cast<uint64_t>(operand.part) * bytes;
     return true;
   }
   const uint64_t message = peer.received[operand.channel];
@@ -286,6 +323,20 @@ bool Engine::resolveMessageSource(Operation& operation, const FlatOperand& opera
   if (!isTagReady(operation, operand.rank, tag, makeTag(message + 1, signature))) return false;
   cursor.pointer = slot.data(bytes);
   return true;
+}
+
+// While the peer's post is on its way, takes ownership of the lines that this rank will most likely
+// post to next: the peers still have them from the last time round the board.
+void Engine::prefetchNextPost(uint64_t bytes) {
+  if (prefetchedFor_ == nextNumber_) return;
+  prefetchedFor_ = nextNumber_;
+  constexpr uint64_t kMost = 4096;
+  auto& post = options_.segment.post(nextNumber_, 0);
+  prefetchForWriting(&post);
+  if (bytes <= transports::Post::kInlineBytes) return;
+  for (uint64_t at = 0; at < std::min(bytes, kMost); at += transports::kLine) {
+    prefetchForWriting(post.payload + at);
+  }
 }
 
 bool Engine::resolveMessageDestination(Operation& operation, const FlatOperand& operand,

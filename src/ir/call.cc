@@ -30,8 +30,7 @@ uint64_t signature(const Call& call) {
 }
 
 std::string toString(const Call& call) {
-  std::string text =
-      fmt::format("{} of {} {}", name(call.collective), call.count, name(call.type));
+  std::string text = fmt::format("{} of {} {}", name(call.collective), call.count, name(call.type));
   if (isReducing(call.collective)) text += fmt::format(", {}", name(call.op));
   switch (call.collective) {
     case Collective::kReduce:

@@ -27,7 +27,7 @@ struct Plan {
   bool operator==(const Plan&) const = default;
 };
 
-// One line for people: "all_reduce: direct over peer memory, else staged in 64 KiB chunks; 12.3 us".
+// For people: "all_reduce: direct over peer memory, else two_shot in 64 KiB chunks; 12.3 us".
 std::string toString(const Plan& plan);
 
 }  // namespace tutti::ir

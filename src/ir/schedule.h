@@ -1,7 +1,7 @@
 // Schedule: one rank's part of a collective, as lanes of steps over a chunk loop.
 //
 // Blocks. A lane sees each buffer as a row of blocks:
-//   all_reduce, reduce, broadcast   input and output: `Lane::blocks` equal parts of the lane's slice
+//   all_reduce, reduce, broadcast   input, output: `Lane::blocks` equal parts of the lane's slice
 //   all_gather (v)                  input: 1 block (the rank's own); output: `size` blocks
 //   reduce_scatter (v)              input: `size` blocks; output: 1 block
 //   all_to_all                      input: `size` blocks by destination; output: by origin
@@ -11,18 +11,19 @@
 // A buffer that a rank does not have (output off the root of a reduce, input off the root of a
 // broadcast ...) has no blocks. Nothing ever writes to an input, except where it is the output too.
 // An equal part starts at a multiple of 128 bytes of the slice (the last takes the rest). Where a
-// collective has several lanes with weights, each block (or the one vector) is cut by the weights in
-// the same way, and a lane sees only its slice of each.
+// collective has several lanes with weights, each block (or the one vector) is cut by the weights
+// in the same way, and a lane sees only its slice of each.
 //
-// Scratch is `Schedule::scratchBlocks` blocks, each as long as one chunk of the lane's longest block:
-// what it holds is lost when the iteration ends. One scratch block belongs to one lane. It is used
-// only where all blocks are equally long (all_gather, reduce_scatter, all_to_all, gather, scatter).
+// Scratch is `Schedule::scratchBlocks` blocks, each as long as one chunk of the lane's longest
+// block: what it holds is lost when the iteration ends. One scratch block belongs to one lane. It
+// is used only where all blocks are equally long (all_gather, reduce_scatter, all_to_all, gather,
+// scatter).
 //
 // Chunk loop. A lane runs its steps in order for chunk 0, then in order for chunk 1, ... In
-// iteration c a block stands for its bytes [c * chunkBytes, (c+1) * chunkBytes), cut at its end, and
-// a run of blocks for these pieces one after the other; the loop ends when the longest block of the
-// collective (also where this rank does not touch it) is covered, see iterationCount; a step whose
-// operands are all empty still exchanges an (empty) message, so that both ends count alike.
+// iteration c a block stands for its bytes [c * chunkBytes, (c+1) * chunkBytes), cut at its end,
+// and a run of blocks for these pieces one after the other; the loop ends when the longest block of
+// the collective (also where this rank does not touch it) is covered, see iterationCount; a step
+// whose operands are all empty still exchanges an (empty) message, so that both ends count alike.
 // `chunkBytes` 0 means one iteration.
 // A step starts when everything it needs is there: a message in each FIFO it reads, a free slot in
 // each FIFO it writes, the posts it reads. Lanes progress side by side; `Step::afterLane` orders
@@ -64,9 +65,9 @@ enum class Space : uint8_t {
 
 struct Operand {
   Space space = Space::kInput;
-  Rank rank = 0;       // owner (kInput, kOutput, kScratch: this rank or, if exposed, a peer)
-  int32_t block = 0;   // first block, or the number of the post
-  int32_t blocks = 1;  // a run of neighbouring blocks, moved as one message (kFifo, kBoard: 1)
+  Rank rank = 0;         // owner (kInput, kOutput, kScratch: this rank or, if exposed, a peer)
+  int32_t block = 0;     // first block, or the number of the post
+  int32_t blocks = 1;    // a run of neighbouring blocks, moved as one message (kFifo, kBoard: 1)
   int32_t channel = -1;  // kFifo: which FIFO of the pair; -1: the lane's
   int32_t part = -1;     // kBoard as a source: the post is a row of blocks as long as the
                          // destination, and this is the number of the wanted one; -1: all of it
@@ -124,12 +125,12 @@ struct Schedule {
 
 // Sizes of what a mapped pair shares, and so the bounds every Schedule keeps.
 struct Limits {
-  static constexpr int kChannels = 3;               // FIFOs per ordered pair; the last: send/recv
+  static constexpr int kChannels = 3;  // FIFOs per ordered pair; the last: send/recv
   static constexpr int kSendRecvChannel = 2;
-  static constexpr int kFifoSlots = 4;              // messages in flight per FIFO
+  static constexpr int kFifoSlots = 4;  // messages in flight per FIFO
   static constexpr uint64_t kFifoSlotBytes = 65536;
-  static constexpr int kPosts = 4;                  // posts per rank and collective
-  static constexpr uint64_t kBoardBytes = 8192;     // payload of one post
+  static constexpr int kPosts = 4;                    // posts per rank and collective
+  static constexpr uint64_t kBoardBytes = 8192;       // payload of one post
   static constexpr uint64_t kScratchBytes = 1 << 20;  // all scratch blocks of one chunk iteration
 };
 

@@ -10,9 +10,9 @@
 //     attach 0 from all
 //     signal 1
 //
-// Operands: in[first] in[first:blocks] out[..] scratch[..], with "rank:" in front where it is not the
-// schedule's own; fifo(peer) fifo(peer,channel); board[post] as a destination, rank:board[post] and
-// rank:board[post].part as a source.
+// Operands: in[first] in[first:blocks] out[..] scratch[..], with "rank:" in front where it is not
+// the schedule's own; fifo(peer) fifo(peer,channel); board[post] as a destination, rank:board[post]
+// and rank:board[post].part as a source.
 #include <fmt/format.h>
 
 #include <charconv>
@@ -168,8 +168,8 @@ bool parseHead(Words words, Schedule& schedule) {
   const std::string_view algorithm = words.next();
   schedule.algorithm = algorithm == "-" ? "" : algorithm;
   return words.take("rank") && words.takeNumber(schedule.rank) && words.take("of") &&
-         words.takeNumber(schedule.size) && words.take("root") &&
-         words.takeNumber(schedule.root) && words.isAtEnd();
+         words.takeNumber(schedule.size) && words.take("root") && words.takeNumber(schedule.root) &&
+         words.isAtEnd();
 }
 
 bool parseSlices(Words words, Schedule& schedule) {
@@ -264,7 +264,8 @@ bool parseLine(std::string_view line, bool isFirst, Schedule& schedule) {
 std::string toString(const Schedule& schedule) {
   std::string text;
   const Out out(text);
-  const std::string_view algorithm = schedule.algorithm.empty() ? "-" : schedule.algorithm;
+  const std::string_view algorithm =
+      schedule.algorithm.empty() ? std::string_view("-") : std::string_view(schedule.algorithm);
   fmt::format_to(out, "schedule {} {} rank {} of {} root {}\nslices", name(schedule.collective),
                  algorithm, schedule.rank, schedule.size, schedule.root);
   for (const int32_t weight : schedule.sliceWeights) fmt::format_to(out, " {}", weight);

@@ -28,9 +28,9 @@ std::string_view name(RedOp op) {
 
 std::string_view name(Collective collective) {
   static constexpr std::array<std::string_view, kCollectiveCount> kNames = {
-      "all_reduce",  "reduce",  "broadcast",    "all_gather",       "reduce_scatter",
-      "all_to_all",  "gather",  "scatter",      "all_gather_v",     "reduce_scatter_v",
-      "all_to_all_v", "gather_v", "scatter_v",  "send",             "recv"};
+      "all_reduce",   "reduce",   "broadcast", "all_gather",   "reduce_scatter",
+      "all_to_all",   "gather",   "scatter",   "all_gather_v", "reduce_scatter_v",
+      "all_to_all_v", "gather_v", "scatter_v", "send",         "recv"};
   return lookUp(kNames, collective);
 }
 

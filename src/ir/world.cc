@@ -16,9 +16,9 @@ uint64_t hashText(std::string_view text, uint64_t before) {
 }
 
 uint64_t hashRank(const RankInfo& info, uint64_t hash) {
-  for (const std::string_view text : {std::string_view(info.host), std::string_view(info.hostName),
-                                      std::string_view(info.device),
-                                      std::string_view(info.version)}) {
+  for (const std::string_view text :
+       {std::string_view(info.host), std::string_view(info.hostName), std::string_view(info.device),
+        std::string_view(info.version)}) {
     hash = hashText(text, hash);
   }
   hash = base::hash64(info.process, hash);
@@ -31,7 +31,8 @@ uint64_t hashCosts(const CostConstants& costs, uint64_t hash) {
   for (const double value :
        {costs.signalNs, costs.stepNs, costs.switchNs, costs.copyBytesPerSecond,
         costs.memoryBytesPerSecond, costs.reduceBytesPerSecond, costs.peerCopyBytesPerSecond,
-        costs.messageNs, costs.messageBytesPerSecond, costs.cacheBytes}) {
+        costs.peerCopyMemoryBytesPerSecond, costs.slotBytesPerSecond, costs.messageNs,
+        costs.messageBytesPerSecond, costs.cacheBytes}) {
     hash = base::hash64(std::bit_cast<uint64_t>(value), hash);
   }
   return hash;

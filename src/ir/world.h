@@ -18,38 +18,40 @@ enum class Reach : uint8_t {
 };
 
 struct RankInfo {
-  std::string host;       // host identity; equal strings share a host
-  std::string hostName;   // for people
-  uint64_t process = 0;   // equal values (on one host) share a process
+  std::string host;      // host identity; equal strings share a host
+  std::string hostName;  // for people
+  uint64_t process = 0;  // equal values (on one host) share a process
   int32_t pid = 0;
-  std::string device;     // "host", "opencl:0"
-  std::string version;    // library version
-  int32_t cores = 1;      // cores this process may run on
-  uint64_t coreSet = 0;   // digest of which cores; on one host, equal values share all their cores
-                          // and different ones are taken to share none
+  std::string device;    // "host", "opencl:0"
+  std::string version;   // library version
+  int32_t cores = 1;     // cores this process may run on
+  uint64_t coreSet = 0;  // digest of which cores; on one host, equal values share all their cores
+                         // and different ones are taken to share none
   bool operator==(const RankInfo&) const = default;
 };
 
 // Time and rate constants of the cost model, in nanoseconds and bytes per second. Rank 0's are sent
 // to all ranks, so that machines of different make decide alike.
 struct CostConstants {
-  double signalNs = 250;         // one flag, one cache line, from core to core
-  double stepNs = 40;            // one step of the executor
-  double switchNs = 2000;        // one context switch, where ranks outnumber cores
-  double copyBytesPerSecond = 9e9;      // one core, both ends in cache
-  double memoryBytesPerSecond = 26e9;   // all cores together, reads plus writes, out of cache
-  double reduceBytesPerSecond = 12e9;   // one core, source bytes, in cache
-  double peerCopyBytesPerSecond = 4.7e9;  // one core, kernel-assisted copy (process_vm_readv)
-  double messageNs = 20000;             // kMessage: one message
+  double signalNs = 250;                  // one flag, one cache line, from core to core
+  double stepNs = 40;                     // one step of the executor
+  double switchNs = 2000;                 // one context switch, where ranks outnumber cores
+  double copyBytesPerSecond = 9e9;        // one core, both ends in cache
+  double memoryBytesPerSecond = 26e9;     // all cores together, reads plus writes, out of cache
+  double reduceBytesPerSecond = 12e9;     // one core, source bytes, in cache
+  double peerCopyBytesPerSecond = 7.5e9;  // one core, kernel-assisted copy, in cache
+  double peerCopyMemoryBytesPerSecond = 4.5e9;  // the same, out of cache
+  double slotBytesPerSecond = 25e9;  // one core, written for or read from another core's cache
+  double messageNs = 20000;               // kMessage: one message
   double messageBytesPerSecond = 2.5e9;
-  double cacheBytes = 1.5e6;            // per core; larger working sets run at memory speed
+  double cacheBytes = 1.5e6;  // per core; larger working sets run at memory speed
   bool operator==(const CostConstants&) const = default;
 };
 
 struct World {
   std::vector<RankInfo> ranks;
-  std::vector<Reach> reach;   // size x size, row-major
-  bool canCopyPeer = false;   // process_vm_readv/writev was tried and works between all local pairs
+  std::vector<Reach> reach;  // size x size, row-major
+  bool canCopyPeer = false;  // process_vm_readv/writev was tried and works between all local pairs
   CostConstants costs;
 
   int size() const { return static_cast<int>(ranks.size()); }

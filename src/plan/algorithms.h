@@ -1,5 +1,5 @@
-// The table of algorithms: what each needs and what it costs. Private to this room; src/schedule has
-// a template for each name.
+// The table of algorithms: what each needs and what it costs. Private to this room; src/schedule
+// has a template for each name.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ struct Algorithm {
   Way way;
   Load (*load)(const Extent&);
   // kFifo and kBoardOrFifo; null stands for 1, 1 and 0.
-  int (*parts)(int size) = nullptr;            // blocks and slices that the vector is cut into
+  int (*parts)(int size) = nullptr;             // blocks and slices that the vector is cut into
   int (*blocksPerMessage)(int size) = nullptr;  // the longest run
   int (*scratchBlocks)(int size) = nullptr;
   bool needsPowerOfTwo = false;

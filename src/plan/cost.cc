@@ -22,13 +22,16 @@ double handOverNs(const Machine& machine, double fan, double changesNs) {
 
 double workNs(const Machine& machine, const Load& load, double iterations, double chunkBytes) {
   const ir::CostConstants& costs = machine.costs;
+  const bool dataFits = load.traffic * machine.ranksPerCore <= costs.cacheBytes;
+  const double peerCopyRate =
+      dataFits ? costs.peerCopyBytesPerSecond : costs.peerCopyMemoryBytesPerSecond;
   const double core = machine.ranksPerCore * (nsOf(load.copied, costs.copyBytesPerSecond) +
                                               nsOf(load.combined, costs.reduceBytesPerSecond) +
-                                              nsOf(load.peerCopied, costs.peerCopyBytesPerSecond));
+                                              nsOf(load.peerCopied, peerCopyRate) +
+                                              nsOf(load.staged, costs.slotBytesPerSecond));
   const double slots = ir::Limits::kFifoSlots * chunkBytes * load.inFlight;
   const bool slotsFit = slots * machine.ranksPerCore <= costs.cacheBytes;
   const double traffic = load.traffic + (slotsFit ? 0 : load.staged);
-  const bool dataFits = load.traffic * machine.ranksPerCore <= costs.cacheBytes;
   const double memory =
       dataFits && slotsFit ? 0 : machine.size * nsOf(traffic, costs.memoryBytesPerSecond);
   const double local = std::max(core, memory);

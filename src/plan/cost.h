@@ -1,25 +1,26 @@
 // The time model. Private to this room.
 //
-// An algorithm describes its Load on the busiest rank in closed form (algorithms.cc); predictNs turns
-// a Load into time on a Machine. The model ranks algorithms; it does not promise the figure.
+// An algorithm describes its Load on the busiest rank in closed form (algorithms.cc); predictNs
+// turns a Load into time on a Machine. The model ranks algorithms; it does not promise the figure.
 //
 //   T = repeats * rounds * handOver(fan)               dependent hand-overs
 //     + iterations * ends * stepNs * q                 the executor's own work
 //     + iterations / slots * changes                   ranks that share a core let each other in
-//     + work * (1 + (depth - 1) / iterations)          bytes; a pipeline of `depth` stages fills once
+//     + work * (1 + (depth - 1) / iterations)          bytes; a pipeline of `depth` fills once
 //
 //   q         ranks per core
 //   changes   (ceil(q) - 1) * switchNs
 //   handOver  mapped:  signalNs * (1 + (fan - 1) / 4) + changes: further flags of a round overlap
 //             message: messageNs * (1 + (fan - 1) / 5): posting is a fifth of a message's latency
 //   repeats   iterations where the rounds of one iteration must end before the next begins, else 1
-//   work      core:    q * (copied / copyRate + combined / reduceRate + peerCopied / peerCopyRate)
+//   work      core:    q * (copied / copyRate + combined / reduceRate + peerCopied / peerCopyRate
+//                           + staged / slotRate); peerCopyRate falls out of cache
 //             memory:  size * traffic / memoryRate, where a rank's working set exceeds its cache
 //             wire:    wire / messageRate (message worlds)
 //             max(core, memory) with wire overlapped: max + min / iterations
 //
-// A FIFO's slots are in cache while 4 slots * chunk * messages in flight fit there; beyond that what
-// passes through them is memory traffic as well. This is what keeps chunks small.
+// A FIFO's slots are in cache while 4 slots * chunk * messages in flight fit there; beyond that
+// what passes through them is memory traffic as well. This is what keeps chunks small.
 #pragma once
 
 #include <cstdint>

@@ -47,8 +47,8 @@ class Evaluator {
     extent_.ranks = machine_.size;
     extent_.n = machine_.size;
     const uint64_t bytes = call.count * ir::sizeOf(call.type);
-    const bool isUneven =
-        call.collective == Collective::kAllGatherV || call.collective == Collective::kReduceScatterV;
+    const bool isUneven = call.collective == Collective::kAllGatherV ||
+                          call.collective == Collective::kReduceScatterV;
     // The lengths of the V forms' blocks are not part of the Call: their mean stands for them.
     blockBytes_ = isUneven ? bytes / static_cast<uint64_t>(machine_.size) : bytes;
     extent_.bytes = static_cast<double>(blockBytes_);
@@ -60,8 +60,7 @@ class Evaluator {
     if (algorithm.needsPowerOfTwo && !isPowerOfTwo(machine_.size)) {
       return fmt::format("{} ranks are no power of two", machine_.size);
     }
-    const bool needsMapping =
-        algorithm.way == Way::kPeerMemory || algorithm.way == Way::kBoard;
+    const bool needsMapping = algorithm.way == Way::kPeerMemory || algorithm.way == Way::kBoard;
     if (needsMapping && !machine_.isAllMapped) return "not all ranks share memory";
     if (algorithm.way == Way::kBoard && !fitsBoard()) {
       return fmt::format("{} B exceed a post's {} B", postBytes(call_, machine_.size),
@@ -195,9 +194,8 @@ base::Status checkName(const ir::Call& call, const Options& options) {
       std::find(names.begin(), names.end(), options.algorithm) != names.end()) {
     return {};
   }
-  return badArgument(fmt::format("{} has no algorithm \"{}\"; it has {}",
-                                 ir::name(call.collective), options.algorithm,
-                                 fmt::join(names, ", ")));
+  return badArgument(fmt::format("{} has no algorithm \"{}\"; it has {}", ir::name(call.collective),
+                                 options.algorithm, fmt::join(names, ", ")));
 }
 
 }  // namespace

@@ -14,8 +14,8 @@
 namespace tutti::plan {
 
 // Names of the algorithms of a collective, in the order that breaks ties. {"send_recv"} for the
-// collectives that have no schedule of their own: src/comm runs all_to_all_v, gather_v and scatter_v
-// as grouped sends and receives.
+// collectives that have no schedule of their own: src/comm runs all_to_all_v, gather_v and
+// scatter_v as grouped sends and receives.
 std::vector<std::string_view> algorithmsFor(ir::Collective collective);
 
 // May outputs be inputs, in the places that tutti.h names, on any subset of the ranks? False only
@@ -25,13 +25,14 @@ bool isInPlaceSafe(ir::Collective collective, std::string_view algorithm);
 
 // A choice that is not left to the model (TUTTI_ALGO).
 struct Options {
-  std::string algorithm;    // empty: the model chooses
-  uint64_t chunkBytes = 0;  // 0: the model chooses; else brought down to what the algorithm can take
+  std::string algorithm;  // empty: the model chooses
+  uint64_t chunkBytes =
+      0;  // 0: the model chooses; else brought down to what the algorithm can take
 };
 
-// The plan with the shortest predicted time. Deterministic: times are compared as whole nanoseconds,
-// equal ones by the order of algorithmsFor. World::costs come from one rank. About 5 us for 8 ranks
-// (callers cache by Call).
+// The plan with the shortest predicted time. Deterministic: times are compared as whole
+// nanoseconds, equal ones by the order of algorithmsFor. World::costs come from one rank. About 5
+// us for 8 ranks (callers cache by Call).
 //
 // The algorithm is one of algorithmsFor(call.collective), or "local" for one rank alone. Where it
 // needs peer memory, fallbackAlgorithm is the best one that does not. Never blocks.

@@ -53,8 +53,7 @@ class FormChecker {
     if (lane.chunkBytes % kChunkUnit != 0) return "has chunks that are no multiple of 128 B";
     const auto scratchBlocks = static_cast<uint64_t>(schedule_.scratchBlocks);
     const uint64_t longest = layout().longestBlockBytes(lane, schedule_.sliceWeights);
-    const uint64_t piece =
-        lane.chunkBytes == 0 ? longest : std::min(longest, lane.chunkBytes);
+    const uint64_t piece = lane.chunkBytes == 0 ? longest : std::min(longest, lane.chunkBytes);
     if (scratchBlocks * piece > Limits::kScratchBytes) {
       return fmt::format("needs {} B of scratch", scratchBlocks * piece);
     }
@@ -154,8 +153,7 @@ class FormChecker {
       return fmt::format("uses {} of rank {}", space, operand.rank);
     }
     if (!isSource && operand.space == Space::kInput) return "writes to an input";
-    const int count =
-        layouts_[static_cast<size_t>(operand.rank)].blockCount(operand.space, lane);
+    const int count = layouts_[static_cast<size_t>(operand.rank)].blockCount(operand.space, lane);
     if (operand.block < 0 || operand.blocks < 1 || operand.block > count - operand.blocks) {
       return fmt::format("uses {} blocks from {} of {} of rank {}, which has {}", operand.blocks,
                          operand.block, space, operand.rank, count);
@@ -201,8 +199,7 @@ base::Status checkOwners(const ir::Schedule& schedule) {
             const auto key = std::tuple(isSource, operand.rank, channelOf(operand, lane));
             isOwn = fifoOwners.try_emplace(key, index).first->second == index;
           }
-          for (int block = 0; block < operand.blocks && operand.space == Space::kScratch;
-               ++block) {
+          for (int block = 0; block < operand.blocks && operand.space == Space::kScratch; ++block) {
             const auto owner = scratchOwners.try_emplace(operand.block + block, index).first;
             isOwn = isOwn && owner->second == index;
           }

@@ -107,8 +107,8 @@ Extent Layout::blockOf(const Buffer& buffer, int index, const ir::Lane& lane,
                        const std::vector<int32_t>& weights) const {
   const Extent whole = buffer.isVector ? Extent{0, static_cast<int64_t>(vectorCount_)}
                                        : buffer.blocks[static_cast<size_t>(index)];
-  const ir::BlockRange slice = ir::weightedSlice(static_cast<uint64_t>(whole.length),
-                                                 elementBytes_, weights, lane.slice);
+  const ir::BlockRange slice =
+      ir::weightedSlice(static_cast<uint64_t>(whole.length), elementBytes_, weights, lane.slice);
   const ir::BlockRange part = buffer.isVector
                                   ? ir::equalBlock(slice.length, elementBytes_, lane.blocks, index)
                                   : ir::BlockRange{0, slice.length};
@@ -154,8 +154,8 @@ uint64_t Layout::longestBlockBytes(const ir::Lane& lane,
     }
   } else {
     for (const uint64_t count : counts_) {
-      longest = std::max(
-          longest, ir::weightedSlice(count, elementBytes_, weights, lane.slice).length);
+      longest =
+          std::max(longest, ir::weightedSlice(count, elementBytes_, weights, lane.slice).length);
     }
   }
   return longest * elementBytes_;

@@ -42,7 +42,7 @@ class Layout {
  private:
   // How a buffer is divided before lanes look at it.
   struct Buffer {
-    bool isVector = false;        // cut into Lane::blocks
+    bool isVector = false;       // cut into Lane::blocks
     std::vector<Extent> blocks;  // else these
   };
   Extent blockOf(const Buffer& buffer, int index, const ir::Lane& lane,
@@ -65,8 +65,8 @@ class Layout {
   int64_t scratchStride_ = 0;
 };
 
-// Elements of each rank's block: `counts` for the V forms, call.count each for the others, empty for
-// the collectives of one vector.
+// Elements of each rank's block: `counts` for the V forms, call.count each for the others, empty
+// for the collectives of one vector.
 std::vector<uint64_t> blockCounts(const ir::Call& call, int size,
                                   const std::vector<uint64_t>& counts);
 

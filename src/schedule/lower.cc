@@ -129,8 +129,7 @@ ir::Schedule local(const ir::Plan& plan) {
 
 base::Result<ir::Schedule> lower(const ir::Plan& plan, int size, ir::Rank rank) {
   TUTTI_RETURN_IF_ERROR(checkRanks(plan, size, rank));
-  const bool isPair =
-      plan.collective == Collective::kSend || plan.collective == Collective::kRecv;
+  const bool isPair = plan.collective == Collective::kSend || plan.collective == Collective::kRecv;
   if (isPair && plan.root == rank) {
     return defect(fmt::format("{} of rank {} with itself has no schedule: it is a copy",
                               ir::name(plan.collective), rank));

@@ -57,8 +57,8 @@ void Replay::fillInputs() {
   for (size_t rank = 0; rank < ranks_.size(); ++rank) {
     const Extent& input = layouts_[rank].input();
     const auto self = static_cast<ir::Rank>(rank);
-    const ExpressionId content = ir::isReducing(call_.collective) ? expressions_.raw(self)
-                                                                  : expressions_.contribution(self);
+    const ExpressionId content =
+        ir::isReducing(call_.collective) ? expressions_.raw(self) : expressions_.contribution(self);
     memories_[rank].fill(input.begin, {{input.length, content, 0}});
   }
 }
@@ -77,8 +77,7 @@ const Replay::Post& Replay::post(ir::Rank rank, int number) const {
 }
 
 std::string Replay::where(const LaneState& lane) const {
-  return fmt::format("{} chunk {}", whereIs(*lane.schedule, lane.index, lane.step),
-                     lane.iteration);
+  return fmt::format("{} chunk {}", whereIs(*lane.schedule, lane.index, lane.step), lane.iteration);
 }
 
 std::string Replay::name(const Moment& moment) const {
@@ -97,42 +96,55 @@ bool Replay::hasRun(size_t lane, int32_t step, uint64_t iteration) const {
          (other.iteration == iteration && other.step > static_cast<size_t>(step));
 }
 
-std::string Replay::waitsFor(const LaneState& lane) const {
+Replay::Awaited Replay::waitsFor(const LaneState& lane) const {
   const ir::Step& step = stepOf(lane);
   const ir::Rank self = lane.schedule->rank;
   const size_t first = firstLanes_[static_cast<size_t>(self)];
   if (step.afterLane >= 0 &&
       !hasRun(first + static_cast<size_t>(step.afterLane), step.afterStep, lane.iteration)) {
-    return fmt::format("for step {} of lane {}", step.afterStep, step.afterLane);
+    return {Lack::kStep, step.afterStep, step.afterLane};
   }
   if (step.kind == StepKind::kAttach || step.kind == StepKind::kWait) {
     for (const ir::Rank peer : peersOf(step, *lane.schedule)) {
-      if (!post(peer, step.post).isMade) return fmt::format("for post {} of rank {}", step.post, peer);
+      if (!post(peer, step.post).isMade) return {Lack::kPost, step.post, peer};
     }
   }
   for (const ir::Operand& from : step.sources) {
     if (from.space == Space::kBoard && !post(from.rank, from.block).isMade) {
-      return fmt::format("for post {} of rank {}", from.block, from.rank);
+      return {Lack::kPost, from.block, from.rank};
     }
     if (from.space != Space::kFifo) continue;
     const int channel = channelOf(from, *lane.lane);
     if (fifos_[fifoIndex(from.rank, self, channel)].empty()) {
-      return fmt::format("for a message from rank {} on channel {}", from.rank, channel);
+      return {Lack::kMessage, channel, from.rank};
     }
   }
   for (const ir::Operand& to : step.destinations) {
     if (to.space != Space::kFifo) continue;
     const int channel = channelOf(to, *lane.lane);
     if (fifos_[fifoIndex(self, to.rank, channel)].size() >= Limits::kFifoSlots) {
-      return fmt::format("for a free slot to rank {} on channel {}", to.rank, channel);
+      return {Lack::kSlot, channel, to.rank};
     }
+  }
+  return {};
+}
+
+std::string Replay::describe(const Awaited& awaited) {
+  switch (awaited.lack) {
+    case Lack::kNone: return "for nothing";
+    case Lack::kStep: return fmt::format("for step {} of lane {}", awaited.number, awaited.of);
+    case Lack::kPost: return fmt::format("for post {} of rank {}", awaited.number, awaited.of);
+    case Lack::kMessage:
+      return fmt::format("for a message from rank {} on channel {}", awaited.of, awaited.number);
+    case Lack::kSlot:
+      return fmt::format("for a free slot to rank {} on channel {}", awaited.of, awaited.number);
   }
   return {};
 }
 
 std::optional<base::Status> Replay::takeTurn(size_t lane) {
   LaneState& state = lanes_[lane];
-  if (state.isDone() || !waitsFor(state).empty()) return std::nullopt;
+  if (state.isDone() || waitsFor(state).lack != Lack::kNone) return std::nullopt;
   return runStep(lane);
 }
 
@@ -163,7 +175,7 @@ base::Status Replay::run(Turns turns, uint64_t seed) {
 base::Status Replay::deadlock() const {
   for (const LaneState& lane : lanes_) {
     if (lane.isDone()) continue;
-    return wrong(fmt::format("{}: waits for ever {}", where(lane), waitsFor(lane)));
+    return wrong(fmt::format("{}: waits for ever {}", where(lane), describe(waitsFor(lane))));
   }
   return {};
 }
@@ -177,8 +189,7 @@ base::Status Replay::runStep(size_t lane) {
   if (step.afterLane >= 0) {
     const size_t target = firstLanes_[static_cast<size_t>(state.schedule->rank)] +
                           static_cast<size_t>(step.afterLane);
-    const auto mark =
-        marks_.find({target, static_cast<size_t>(step.afterStep), state.iteration});
+    const auto mark = marks_.find({target, static_cast<size_t>(step.afterStep), state.iteration});
     join(state.clock, mark != marks_.end() ? mark->second : lanes_[target].clock);
   }
   const bool isData = step.kind == StepKind::kMove || step.kind == StepKind::kReduce;
@@ -259,8 +270,7 @@ std::string Replay::takeMessages(size_t lane, std::vector<Value>& values) {
   for (size_t at = 0; at < step.sources.size(); ++at) {
     const ir::Operand& from = step.sources[at];
     if (from.space == Space::kFifo) {
-      auto& fifo = fifos_[fifoIndex(from.rank, state.schedule->rank,
-                                    channelOf(from, *state.lane))];
+      auto& fifo = fifos_[fifoIndex(from.rank, state.schedule->rank, channelOf(from, *state.lane))];
       join(state.clock, *fifo.front().clock);
       values[at] = std::move(fifo.front().value);
       fifo.pop_front();
@@ -296,8 +306,7 @@ std::string Replay::readBlocks(size_t lane, std::vector<Value>& values) {
       for (const Extent& extent : locate(state, from)) {
         Moment conflict;
         SymbolicMemory& memory = memories_[static_cast<size_t>(from.rank)];
-        const Pieces pieces =
-            memory.read(extent.begin, extent.length, now, state.clock, conflict);
+        const Pieces pieces = memory.read(extent.begin, extent.length, now, state.clock, conflict);
         if (conflict.lane >= 0) {
           return fmt::format("reads what {} may be writing at the same time", name(conflict));
         }
@@ -326,8 +335,8 @@ std::string Replay::checkContents(const ir::Operand& operand, Value& value) cons
       }
       continue;
     }
-    const ExpressionId original = isReducing ? expressions_.raw(operand.rank)
-                                             : expressions_.contribution(operand.rank);
+    const ExpressionId original =
+        isReducing ? expressions_.raw(operand.rank) : expressions_.contribution(operand.rank);
     if (piece.expression != original) return "is an input that was overwritten before";
     piece.expression = expressions_.contribution(operand.rank);
   }

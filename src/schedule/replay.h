@@ -64,8 +64,15 @@ class Replay {
   void addLanes(const ir::Schedule& schedule);
   void fillInputs();
 
-  // What the lane's next step waits for; empty: nothing.
-  std::string waitsFor(const LaneState& lane) const;
+  // What a step waits for: a step of another lane, a post, a message or a free slot.
+  enum class Lack { kNone, kStep, kPost, kMessage, kSlot };
+  struct Awaited {
+    Lack lack = Lack::kNone;
+    int number = 0;  // of the step, post or channel
+    int of = 0;      // lane or rank
+  };
+  Awaited waitsFor(const LaneState& lane) const;
+  static std::string describe(const Awaited& awaited);
   bool hasRun(size_t lane, int32_t step, uint64_t iteration) const;
   std::optional<base::Status> takeTurn(size_t lane);
   base::Status deadlock() const;
@@ -109,7 +116,7 @@ class Replay {
   std::vector<size_t> firstLanes_;  // of each rank, in lanes_
   std::vector<std::deque<Message>> fifos_;
   std::vector<Post> posts_;
-  std::vector<Moment> exposures_;                            // by rank
+  std::vector<Moment> exposures_;                             // by rank
   std::map<std::pair<ir::Rank, ir::Rank>, Moment> attached_;  // (rank, to whom)
   // Clocks after the steps that Step::afterLane names: (lane, step, iteration).
   std::map<std::tuple<size_t, size_t, uint64_t>, Clock> marks_;

@@ -77,7 +77,8 @@ std::string Replay::compareResult(const ir::Schedule& schedule, const Pieces& fo
     }
   }
   for (const Piece& piece : found) {
-    if (piece.position != position) return fmt::format("has element {} where {} belongs", piece.position, position);
+    if (piece.position != position)
+      return fmt::format("has element {} where {} belongs", piece.position, position);
     if (piece.expression == kNothing) return fmt::format("lacks element {}", position);
     const auto missing = expressions_.missing(piece.expression);
     if (!missing.empty()) {
@@ -102,8 +103,8 @@ base::Status Replay::checkResult(const ir::Schedule& schedule) {
   if (schedule.collective != Collective::kAllReduce || self == 0) return {};
   const Extent& first = layouts_[0].output();
   if (found == memories_[0].look(first.begin, first.length)) return {};
-  return wrong(fmt::format("ranks 0 and {} ({}) combine in different orders", self,
-                           schedule.algorithm));
+  return wrong(
+      fmt::format("ranks 0 and {} ({}) combine in different orders", self, schedule.algorithm));
 }
 
 // When a rank returns, its buffers are its own again.

@@ -57,7 +57,8 @@ struct Run {
 std::vector<Run> messagesOf(int begin, int blocks, int circle, int longest);
 
 // Non powers of two for the algorithms that pair ranks by bits: of the first 2 * extra ranks each
-// even one hands its part to its odd neighbour, and power ranks are left, which have virtual numbers.
+// even one hands its part to its odd neighbour, and power ranks are left, which have virtual
+// numbers.
 struct Fold {
   explicit Fold(int size);
 

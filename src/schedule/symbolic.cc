@@ -196,8 +196,8 @@ Pieces SymbolicMemory::look(int64_t begin, int64_t length) const {
        cell != cells_.end() && cell->first < begin + length; ++cell) {
     const int64_t from = std::max(begin, cell->first);
     const int64_t to = std::min(begin + length, cell->first + cell->second.length);
-    append(pieces, {to - from, cell->second.expression,
-                    cell->second.position + from - cell->first});
+    append(pieces,
+           {to - from, cell->second.expression, cell->second.position + from - cell->first});
   }
   return pieces;
 }

@@ -83,8 +83,7 @@ class SymbolicMemory {
   // Reads at `now`, of a lane that knows `clock`. `conflict`: an unordered writer, if there is one.
   Pieces read(int64_t begin, int64_t length, Moment now, const Clock& clock, Moment& conflict);
   // Writes; `conflict`: an unordered reader or writer.
-  void write(int64_t begin, const Pieces& pieces, Moment now, const Clock& clock,
-             Moment& conflict);
+  void write(int64_t begin, const Pieces& pieces, Moment now, const Clock& clock, Moment& conflict);
 
   // An access to [begin, begin + length) that did not happen before `clock`, if there is one.
   Moment accessAfter(int64_t begin, int64_t length, const Clock& clock) const;

@@ -1,5 +1,6 @@
-// The templates: each adds the lanes of one rank (of two or more) to a Schedule whose head is filled
-// in. Private to this room; lower.cc has the table. How each works is said where it is defined.
+// The templates: each adds the lanes of one rank (of two or more) to a Schedule whose head is
+// filled in. Private to this room; lower.cc has the table. How each works is said where it is
+// defined.
 #pragma once
 
 #include "src/ir/schedule.h"

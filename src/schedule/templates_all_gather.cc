@@ -54,7 +54,8 @@ void allGatherRing(const Shape& shape, ir::Schedule& schedule) {
   }
 }
 
-// Rounds of doubling distance: rank r has the blocks r, r+1 ... and gives all it has to r - distance.
+// Rounds of doubling distance: rank r has the blocks r, r+1 ... and gives all it has to r -
+// distance.
 void allGatherBruck(const Shape& shape, ir::Schedule& schedule) {
   const ir::Rank self = shape.rank();
   const int size = shape.size();

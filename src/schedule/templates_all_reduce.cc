@@ -52,8 +52,7 @@ void allReduceTwoShot(const Shape& shape, ir::Schedule& schedule) {
   Operands destinations = {output(self, self)};
   for (const ir::Operand& each : fifosOfOthers(shape, 1)) destinations.push_back(each);
   addLane(schedule, shape, 0, shape.size())
-      .steps.push_back(
-          final(combine(gathered(shape, input(self, self)), std::move(destinations))));
+      .steps.push_back(final(combine(gathered(shape, input(self, self)), std::move(destinations))));
   ir::Lane& collect = addLane(schedule, shape, 1, shape.size());
   for (const ir::Rank peer : othersBefore(shape)) {
     collect.steps.push_back(move(fifo(peer), {output(self, peer)}));
@@ -108,9 +107,9 @@ void halve(const Shape& shape, const Fold& fold, ir::Lane& lane) {
       const Run keep{kept + each.begin, each.blocks};
       const ir::Operand mine = run(current, self, keep);
       lane.steps.push_back(move(run(current, self, give), {theirs}));
-      lane.steps.push_back(combine(
-          number < partner ? Operands{mine, theirs} : Operands{theirs, mine},
-          {run(ir::Space::kOutput, self, keep)}));
+      lane.steps.push_back(
+          combine(number < partner ? Operands{mine, theirs} : Operands{theirs, mine},
+                  {run(ir::Space::kOutput, self, keep)}));
       lane.steps.back().isFinal = half == 1;
     }
     current = ir::Space::kOutput;
@@ -165,8 +164,8 @@ void allReduceHalvingDoubling(const Shape& shape, ir::Schedule& schedule) {
   }
 }
 
-// Block b starts at position b, is combined along the ring and complete at position b - 1, from where
-// it is copied on.
+// Block b starts at position b, is combined along the ring and complete at position b - 1, from
+// where it is copied on.
 void allReduceRing(const Shape& shape, ir::Schedule& schedule) {
   const ir::Rank self = shape.rank();
   const int size = shape.size();

@@ -45,9 +45,9 @@ void allToAllExchange(const Shape& shape, ir::Schedule& schedule) {
   }
 }
 
-// log2 rounds: in the round of bit k, all blocks whose distance has this bit travel k ranks on, packed
-// into one message. A block's way is known beforehand, so what was received stays where it is until
-// it is packed again or delivered. Outputs are written last.
+// log2 rounds: in the round of bit k, all blocks whose distance has this bit travel k ranks on,
+// packed into one message. A block's way is known beforehand, so what was received stays where it
+// is until it is packed again or delivered. Outputs are written last.
 void allToAllBruck(const Shape& shape, ir::Schedule& schedule) {
   const ir::Rank self = shape.rank();
   const int size = shape.size();
@@ -67,10 +67,9 @@ void allToAllBruck(const Shape& shape, ir::Schedule& schedule) {
       at = scratch(self, top + count++);
     }
     for (const Run each : messagesOf(0, count, count, shape.longestRun())) {
+      lane.steps.push_back(move(run(ir::Space::kScratch, self, each), {fifo((self + bit) % size)}));
       lane.steps.push_back(
-          move(run(ir::Space::kScratch, self, each), {fifo((self + bit) % size)}));
-      lane.steps.push_back(move(fifo((self - bit + size) % size),
-                                {scratch(self, top + each.begin, each.blocks)}));
+          move(fifo((self - bit + size) % size), {scratch(self, top + each.begin, each.blocks)}));
     }
     top += count;
   }

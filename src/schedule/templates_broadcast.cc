@@ -76,8 +76,8 @@ void broadcastDoubleTree(const Shape& shape, ir::Schedule& schedule) {
   }
 }
 
-// The root deals out size - 1 blocks, one to each other rank (channel 0), and those give them to each
-// other (channel 1): every byte leaves the root once.
+// The root deals out size - 1 blocks, one to each other rank (channel 0), and those give them to
+// each other (channel 1): every byte leaves the root once.
 void broadcastScatterAllGather(const Shape& shape, ir::Schedule& schedule) {
   const ir::Rank self = shape.rank();
   const int blocks = shape.size() - 1;

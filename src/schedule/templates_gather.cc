@@ -63,16 +63,15 @@ ir::Rank rankAt(int relative, const Shape& shape) {
 std::vector<Run> subtreeMessages(const Shape& shape, int begin, int count) {
   std::vector<Run> runs;
   int relative = begin;
-  for (const Run each : messagesOf(rankAt(begin, shape), count, shape.size(),
-                                   shape.longestRun())) {
+  for (const Run each : messagesOf(rankAt(begin, shape), count, shape.size(), shape.longestRun())) {
     runs.push_back({relative, each.blocks});
     relative += each.blocks;
   }
   return runs;
 }
 
-// Where the blocks of a run of relative positions are on this rank: in the root's buffer `ofRoot`, or
-// in scratch, which begins with this rank's own block.
+// Where the blocks of a run of relative positions are on this rank: in the root's buffer `ofRoot`,
+// or in scratch, which begins with this rank's own block.
 ir::Operand subtreeBlocks(const Shape& shape, ir::Space ofRoot, Run relative) {
   const ir::Rank self = shape.rank();
   if (!shape.isRoot()) {
@@ -105,8 +104,8 @@ void gatherBinomial(const Shape& shape, ir::Schedule& schedule) {
   }
   if (shape.isRoot()) return;
   for (const Run each : subtreeMessages(shape, relative, span)) {
-    lane.steps.push_back(move(subtreeBlocks(shape, space, each),
-                              {fifo(rankAt(node.parent, shape))}));
+    lane.steps.push_back(
+        move(subtreeBlocks(shape, space, each), {fifo(rankAt(node.parent, shape))}));
   }
 }
 

@@ -79,8 +79,8 @@ void halve(const Shape& shape, const Fold& fold, ir::Lane& lane, ir::Operand las
     for (const Run keep : blocksOf(number / half * half, half)) {
       const ir::Operand mine = run(current, self, keep);
       const ir::Operand result = half == 1 ? last : run(ir::Space::kScratch, self, keep);
-      lane.steps.push_back(combine(
-          number < partner ? Operands{mine, theirs} : Operands{theirs, mine}, {result}));
+      lane.steps.push_back(
+          combine(number < partner ? Operands{mine, theirs} : Operands{theirs, mine}, {result}));
       lane.steps.back().isFinal = half == 1;
     }
     current = ir::Space::kScratch;

@@ -13,7 +13,8 @@ TreeNode binaryNode(int size, int node) {
   TreeNode result;
   int bit = lowestBit(node);
   if (node == 0) {
-    for (bit = 1; bit < size; bit *= 2) {}
+    for (bit = 1; bit < size; bit *= 2) {
+    }
     if (size > 1) result.children.push_back(bit / 2);
     return result;
   }

@@ -18,8 +18,8 @@ int binomialSpan(int size, int node);
 
 // One of the two trees of a double binary tree: each node but one has at most two children, and a
 // node that is inside one tree is a leaf of the other, so that two half messages use the whole of
-// every node's bandwidth (Sanders, Speck, Traeff: "Two-tree algorithms for full bandwidth broadcast,
-// reduction and scan", Parallel Computing 35, 2009). Depth <= log2(size) + 1.
+// every node's bandwidth (Sanders, Speck, Traeff: "Two-tree algorithms for full bandwidth
+// broadcast, reduction and scan", Parallel Computing 35, 2009). Depth <= log2(size) + 1.
 TreeNode doubleTreeNode(int size, int tree, int node);
 // The same over the nodes 1 .. size-1, with node 0 above both trees.
 TreeNode rootedDoubleTreeNode(int size, int tree, int node);

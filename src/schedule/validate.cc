@@ -22,8 +22,7 @@ base::Status checkQuestion(std::span<const ir::Schedule> ranks, const ir::Call& 
       call.collective != ir::Collective::kReduceScatterV) {
     return {};
   }
-  const uint64_t sum =
-      std::accumulate(options.counts.begin(), options.counts.end(), uint64_t{0});
+  const uint64_t sum = std::accumulate(options.counts.begin(), options.counts.end(), uint64_t{0});
   if (options.counts.size() == ranks.size() && sum == call.count) return {};
   return wrong("counts do not have one entry per rank, or not the call's sum");
 }

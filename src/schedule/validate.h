@@ -17,8 +17,8 @@ namespace tutti::schedule {
 struct ValidateOptions {
   std::vector<bool> isInPlace;   // by rank; empty: no rank is in place
   std::vector<uint64_t> counts;  // V forms: elements of each rank's block; call.count is their sum
-  int interleavings = 3;         // orders in which lanes take turns: in turn, last first, random ...
-  uint64_t seed = 1;             // of the random ones
+  int interleavings = 3;  // orders in which lanes take turns: in turn, last first, random ...
+  uint64_t seed = 1;      // of the random ones
 };
 
 // `ranks` has one Schedule per rank, in order. For kSend and kRecv the ranks that take no part have
@@ -28,9 +28,9 @@ struct ValidateOptions {
 // - every result is there, on every rank that has one; each contribution is in it exactly once, the
 //   divisor was applied exactly once, and all ranks have the same bits of what all of them get (the
 //   same tree of operations; a + b and b + a count as the same);
-// - nothing is read before it was written, or after something else replaced it; no two lanes or ranks
-//   touch one place at once unless both read, also where outputs are inputs; no rank returns while
-//   another may still touch its buffers (happens-before, by vector clocks);
+// - nothing is read before it was written, or after something else replaced it; no two lanes or
+//   ranks touch one place at once unless both read, also where outputs are inputs; no rank returns
+//   while another may still touch its buffers (happens-before, by vector clocks);
 // - no deadlock with Limits::kFifoSlots messages per FIFO; both ends of a message agree on its
 //   length; nothing is left over; posts are made once, before they are read;
 // - messages, posts and scratch keep their bounds (ir::Limits).

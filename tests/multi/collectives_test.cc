@@ -103,9 +103,9 @@ TEST_P(Collectives, EveryRankHasTheSameBits) {
 INSTANTIATE_TEST_SUITE_P(All, Collectives,
                          testing::Combine(testing::ValuesIn(allKinds()),
                                           testing::ValuesIn(allSettings())),
-                         [](const auto& info) {
-                           return name(std::get<0>(info.param)) + "_" +
-                                  name(std::get<1>(info.param));
+                         [](const auto& tested) {
+                           return name(std::get<0>(tested.param)) + "_" +
+                                  name(std::get<1>(tested.param));
                          });
 
 }  // namespace

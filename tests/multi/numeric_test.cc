@@ -73,9 +73,9 @@ TEST_P(Numeric, RandomValuesStayWithinTheBound) {
 INSTANTIATE_TEST_SUITE_P(All, Numeric,
                          testing::Combine(testing::ValuesIn(allTypes()),
                                           testing::ValuesIn(settings())),
-                         [](const auto& info) {
-                           return name(std::get<0>(info.param)) + "_" +
-                                  name(std::get<1>(info.param));
+                         [](const auto& tested) {
+                           return name(std::get<0>(tested.param)) + "_" +
+                                  name(std::get<1>(tested.param));
                          });
 
 // The references themselves.

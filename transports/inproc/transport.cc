@@ -8,6 +8,7 @@
 #include "src/base/errors.h"
 #include "src/base/host.h"
 #include "transports/registry.h"
+#include "transports/segment.h"
 
 namespace tutti::transports::inproc {
 namespace {
@@ -17,7 +18,8 @@ using base::Status;
 
 class InprocConnection final : public Connection {
  public:
-  explicit InprocConnection(SegmentView segment) : segment_(segment) {}
+  InprocConnection(std::shared_ptr<std::byte> memory, int size)
+      : memory_(std::move(memory)), segment_{memory_.get(), size} {}
 
   SegmentView segment() const override { return segment_; }
   std::byte* mapPeer(uint64_t address, const device::ShareHandle&, size_t) override {
@@ -34,6 +36,7 @@ class InprocConnection final : public Connection {
   }
 
  private:
+  std::shared_ptr<std::byte> memory_;
   SegmentView segment_;
 };
 
@@ -64,8 +67,13 @@ class InprocContext final : public Context {
       return Status(Code::kInternalError, 0,
                     fmt::format("rank {} sent a malformed inproc address", peer));
     }
-    SegmentView view{reinterpret_cast<std::byte*>(base), options_.segment.size};
-    return std::unique_ptr<Connection>(std::make_unique<InprocConnection>(view));
+    auto memory = keepSegment(reinterpret_cast<std::byte*>(base));
+    if (memory == nullptr) {
+      return Status(Code::kRemoteError, base::kErrPeerLeft,
+                    fmt::format("rank {} has left before it was connected", peer));
+    }
+    return std::unique_ptr<Connection>(
+        std::make_unique<InprocConnection>(std::move(memory), options_.segment.size));
   }
 
  private:

@@ -11,8 +11,8 @@ namespace tutti::transports::skeleton {
 
 class ExampleConnection final : public Connection {
  public:
-  // Reaches the peer that sent `address`, and proves that what answers belongs to this communicator:
-  // the token at the head of its segment is the one in `options`.
+  // Reaches the peer that sent `address`, and makes sure that what answers belongs to this
+  // communicator: the token at the head of its segment is the one in `options`.
   static base::Result<std::unique_ptr<Connection>> open(ir::Rank peer, std::string_view address,
                                                         const ContextOptions& options);
 

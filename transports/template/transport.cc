@@ -13,7 +13,9 @@ class ExampleContext final : public Context {
   explicit ExampleContext(const ContextOptions& options) : options_(options) {}
 
   // Equal strings reach each other: name what two ranks must share. Here, a host.
-  std::string descriptor() const override { return fmt::format("example/{}", base::hostIdentity()); }
+  std::string descriptor() const override {
+    return fmt::format("example/{}", base::hostIdentity());
+  }
   bool canReach(std::string_view peerDescriptor) const override {
     return peerDescriptor == descriptor();
   }

@@ -23,41 +23,41 @@ constexpr size_t kBlockBytes = 8192;
 // Below this many bytes per destination, bypassing the caches costs more than it saves.
 constexpr size_t kStreamFrom = 16384;
 
+// The floating-point control register, and its value for IEEE arithmetic with nothing trapped.
+#if defined(__x86_64__)
+constexpr uint64_t kControlBits = 0xFFC0;  // the others are sticky status flags
+constexpr uint64_t kIeeeControl = 0x1F80;
+uint64_t getControl() { return _mm_getcsr() & kControlBits; }
+void setControl(uint64_t control) { _mm_setcsr(static_cast<unsigned>(control)); }
+#elif defined(__aarch64__)
+constexpr uint64_t kIeeeControl = 0;
+uint64_t getControl() {
+  uint64_t control;
+  asm volatile("mrs %0, fpcr" : "=r"(control));
+  return control;
+}
+void setControl(uint64_t control) { asm volatile("msr fpcr, %0" : : "r"(control)); }
+#else
+constexpr uint64_t kIeeeControl = 0;
+uint64_t getControl() { return kIeeeControl; }
+void setControl(uint64_t) {}
+#endif
+
 // The contract is IEEE arithmetic, whatever the calling thread's modes are: flush-to-zero (set by
 // many machine learning programs and by -ffast-math), a rounding mode, unmasked exceptions.
 class IeeeMode {
  public:
-  IeeeMode() {
-#if defined(__x86_64__)
-    saved_ = _mm_getcsr();
-    isChanged_ = (saved_ & ~kStatusFlags) != kDefault;
-    if (isChanged_) [[unlikely]] _mm_setcsr(kDefault);
-#elif defined(__aarch64__)
-    asm volatile("mrs %0, fpcr" : "=r"(saved_));
-    isChanged_ = saved_ != 0;
-    if (isChanged_) [[unlikely]] asm volatile("msr fpcr, %0" : : "r"(uint64_t{0}));
-#endif
+  IeeeMode() : saved_(getControl()) {
+    if (saved_ != kIeeeControl) [[unlikely]] setControl(kIeeeControl);
   }
   ~IeeeMode() {
-    if (!isChanged_) [[likely]] return;
-#if defined(__x86_64__)
-    _mm_setcsr(saved_);
-#elif defined(__aarch64__)
-    asm volatile("msr fpcr, %0" : : "r"(saved_));
-#endif
+    if (saved_ != kIeeeControl) [[unlikely]] setControl(saved_);
   }
   IeeeMode(const IeeeMode&) = delete;
   IeeeMode& operator=(const IeeeMode&) = delete;
 
  private:
-#if defined(__x86_64__)
-  static constexpr unsigned kStatusFlags = 0x3F;
-  static constexpr unsigned kDefault = 0x1F80;
-  unsigned saved_ = kDefault;
-#elif defined(__aarch64__)
-  uint64_t saved_ = 0;
-#endif
-  bool isChanged_ = false;
+  const uint64_t saved_;
 };
 
 __extension__ using Uint128 = unsigned __int128;
@@ -174,6 +174,13 @@ struct Part {
   ReduceArgs args;
 };
 
+// In place the line is in the cache already: to store around it costs what it should save.
+bool isInPlace(const ReduceArgs& args, int destination) {
+  const void* address = args.destinations[destination];
+  return std::find(args.sources, args.sources + args.sourceCount, address) !=
+         args.sources + args.sourceCount;
+}
+
 // Reduces into a block that stays in the first cache, divides there, and copies the block to each
 // destination, whatever their alignments.
 void reduceThroughBlock(const KernelTable& table, ReduceKernel kernel, const ReduceArgs& args,
@@ -194,7 +201,7 @@ void reduceThroughBlock(const KernelTable& table, ReduceKernel kernel, const Red
     if (dividing) divideBlock(args.type, block, bytes, divide);
     for (int d = 0; d < args.destinationCount; ++d) {
       auto* destination = static_cast<uint8_t*>(part.destinations[d]);
-      if (streaming) {
+      if (streaming && !isInPlace(args, d)) {
         streamBytes(table, destination, block, bytes);
       } else {
         std::memcpy(destination, block, bytes);
@@ -232,10 +239,10 @@ bool hasFactor(const ReduceArgs& args) {
                      [](const Factor& factor) { return factor.isSet; });
 }
 
-// May the kernel's own non-temporal stores be used? fp8 vectors are too narrow to fill a line.
-bool canStreamDirectly(const ReduceArgs& args) {
-  const bool isFloat8 = ir::isFloat(args.type) && ir::sizeOf(args.type) == 1;
-  return !isFloat8 && areAlignedAlike(args);
+int countInPlace(const ReduceArgs& args) {
+  int count = 0;
+  for (int d = 0; d < args.destinationCount; ++d) count += isInPlace(args, d) ? 1 : 0;
+  return count;
 }
 
 void reduceFrom(const KernelTable& table, const ReduceArgs& args) {
@@ -245,13 +252,15 @@ void reduceFrom(const KernelTable& table, const ReduceArgs& args) {
   const auto kernel = table.reduce[static_cast<int>(args.type)][static_cast<int>(args.op)];
   const IeeeMode mode;
   if (!args.streaming && !isDivided) return kernel(args);
-  const bool streaming = args.streaming && args.count * ir::sizeOf(args.type) >= kStreamFrom;
+  const int inPlace = countInPlace(args);
+  const bool streaming = args.streaming && inPlace < args.destinationCount &&
+                         args.count * ir::sizeOf(args.type) >= kStreamFrom;
   if (isDivided) return reduceThroughBlock(table, kernel, args, streaming);
-  if (streaming && canStreamDirectly(args)) return reduceStreaming(kernel, args);
+  if (streaming && inPlace == 0 && areAlignedAlike(args)) return reduceStreaming(kernel, args);
   if (streaming) return reduceThroughBlock(table, kernel, args, true);
-  ReduceArgs small = args;
-  small.streaming = false;
-  kernel(small);
+  ReduceArgs cached = args;
+  cached.streaming = false;
+  kernel(cached);
 }
 
 KernelTable makeTable(Variant variant) {

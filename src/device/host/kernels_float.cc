@@ -12,15 +12,15 @@
 HWY_BEFORE_NAMESPACE();
 namespace tutti::device::host::HWY_NAMESPACE {
 
-// As many bytes ahead as in the reductions; see there.
 void streamCopy(uint8_t* destination, const uint8_t* source, size_t bytes) {
   const hn::ScalableTag<uint8_t> d;
   constexpr size_t kVector = HWY_LANES(uint8_t);
+  const size_t endOfTurns = bytes / kTurn * kTurn;
   for (size_t i = 0; i < bytes; i += kStreamAlignment) {
-    hwy::Prefetch(source + i + kPrefetchAhead);
+    const size_t at = i < endOfTurns ? inTurn<kStreamAlignment>(i) : i;
     HWY_UNROLL(4)
-    for (size_t v = 0; v < kStreamAlignment; v += kVector) {
-      hn::Stream(hn::LoadU(d, source + i + v), d, destination + i + v);
+    for (size_t v = at; v < at + kStreamAlignment; v += kVector) {
+      hn::Stream(hn::LoadU(d, source + v), d, destination + v);
     }
   }
 }

@@ -50,10 +50,9 @@ TEST(Config, EveryDefaultParses) {
 
 TEST(Config, OwnNameWinsOverAliasAndFile) {
   const TemporaryFile file("TUTTI_SOCKET_IFNAME=file\nTUTTI_HOSTID=file\nNCCL_COMM_ID = h:1 \n");
-  const Config config = Config::from({{"TUTTI_SOCKET_IFNAME", "own"},
-                                      {"NCCL_SOCKET_IFNAME", "alias"},
-                                      {"NCCL_HOSTID", "alias"}},
-                                     {file.path()});
+  const Config config = Config::from(
+      {{"TUTTI_SOCKET_IFNAME", "own"}, {"NCCL_SOCKET_IFNAME", "alias"}, {"NCCL_HOSTID", "alias"}},
+      {file.path()});
   EXPECT_EQ(config.get(param::kSocketIfname), "own");
   EXPECT_EQ(config.at(param::kSocketIfname).origin, "environment TUTTI_SOCKET_IFNAME");
   EXPECT_EQ(config.get(param::kHostId), "alias");
@@ -77,9 +76,10 @@ TEST(Config, EmptyCountsAsNotSet) {
 }
 
 TEST(Config, UnknownNamesWarnWithTheNearest) {
-  const Config config =
-      Config::fromMap({{"TUTTI_TIMEOUTS", "3"}, {"TUTTI_XYZZYPLUGH", "1"}, {"OTHER", "1"},
-                       {"TUTTI_CONF_FILE", "/x"}});
+  const Config config = Config::fromMap({{"TUTTI_TIMEOUTS", "3"},
+                                         {"TUTTI_XYZZYPLUGH", "1"},
+                                         {"OTHER", "1"},
+                                         {"TUTTI_CONF_FILE", "/x"}});
   ASSERT_EQ(config.warnings().size(), 2u);
   EXPECT_NE(config.warnings()[0].find("did you mean TUTTI_TIMEOUT?"), std::string::npos);
   EXPECT_EQ(config.warnings()[1].find("did you mean"), std::string::npos);
@@ -112,6 +112,14 @@ TEST(Config, Kinds) {
   EXPECT_EQ(parse(ParameterKind::kBytes, "4k"), 4096);
   EXPECT_EQ(parse(ParameterKind::kBytes, "4x"), std::nullopt);
   EXPECT_EQ(parse(ParameterKind::kBytes, "1e30"), std::nullopt);
+}
+
+TEST(Config, SecretsAreNotShown) {
+  const Config config = Config::fromMap({{"TUTTI_SECRET", "xyz"}, {"TUTTI_ADDR", "h:1"}});
+  EXPECT_EQ(config.get(param::kSecret), "xyz");
+  EXPECT_EQ(config.shown(param::kSecretIndex), "(hidden)");
+  EXPECT_EQ(config.shown(param::kAddrIndex), "h:1");
+  EXPECT_EQ(Config::fromMap({}).shown(param::kSecretIndex), "");
 }
 
 TEST(Config, AllowList) {

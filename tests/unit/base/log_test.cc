@@ -46,7 +46,8 @@ TEST(Log, LinesHaveHostProcessThreadAndRank) {
     TUTTI_LOG_INFO(kColl, "not shown");
     TUTTI_LOG_TRACE(kNet, "not shown");
   });
-  EXPECT_TRUE(std::regex_search(text, std::regex("[^:\n]+:\\d+:\\d+ \\[7\\] TUTTI INFO sent 5 bytes\n")))
+  EXPECT_TRUE(
+      std::regex_search(text, std::regex("[^:\n]+:\\d+:\\d+ \\[7\\] TUTTI INFO sent 5 bytes\n")))
       << text;
   EXPECT_EQ(text.find("not shown"), std::string::npos);
 }
@@ -71,14 +72,15 @@ TEST(Log, OneEntryIsOneLine) {
 }
 
 TEST(Log, ArgumentsOfLinesThatAreOffAreNotEvaluated) {
-  EXPECT_EQ(logOf("NONE", "ALL", [] {
-              TUTTI_LOG_WARN("{}", countEvaluation());
-              evaluations = 0;  // the very first line reads the configuration
-              TUTTI_LOG_WARN("{}", countEvaluation());
-              TUTTI_LOG_TRACE(kInit, "{}", countEvaluation());
-              if (evaluations != 0) _exit(1);
-              TUTTI_LOG_VERSION("not shown");
-            }),
+  EXPECT_EQ(logOf("NONE", "ALL",
+                  [] {
+                    TUTTI_LOG_WARN("{}", countEvaluation());
+                    evaluations = 0;  // the very first line reads the configuration
+                    TUTTI_LOG_WARN("{}", countEvaluation());
+                    TUTTI_LOG_TRACE(kInit, "{}", countEvaluation());
+                    if (evaluations != 0) _exit(1);
+                    TUTTI_LOG_VERSION("not shown");
+                  }),
             "");
 }
 

@@ -23,8 +23,8 @@ Address v6(std::string_view text) { return ip("[" + std::string(text) + "]:1"); 
 TEST(Address, ParsesAndPrints) {
   EXPECT_EQ(resolveAddress("10.1.2.3:80")->front().toString(), "10.1.2.3:80");
   EXPECT_EQ(resolveAddress("[fd00::1]:8080")->front().toString(), "[fd00::1]:8080");
-  for (const char* bad : {"", "host", ":80", "10.0.0.1:", "10.0.0.1:x", "10.0.0.1:70000", "fd00::1:80",
-                          "10.0.0.1:0"}) {
+  for (const char* bad : {"", "host", ":80", "10.0.0.1:", "10.0.0.1:x", "10.0.0.1:70000",
+                          "fd00::1:80", "10.0.0.1:0"}) {
     EXPECT_EQ(resolveAddress(bad).status().errorId(), base::kErrBadAddress) << bad;
   }
   EXPECT_TRUE(v4("127.0.0.1").isLoopback());
@@ -58,9 +58,9 @@ TEST(Interfaces, ListGrammar) {
 }
 
 const std::vector<Interface> kHost = {
-    {"lo", v4("127.0.0.1"), true},       {"docker0", v4("172.17.0.1"), true},
-    {"eth0", v4("10.0.0.5"), true},      {"eth0", v6("fd00::5"), true},
-    {"eth1", v4("192.168.1.5"), true},   {"ib0", v4("10.9.0.5"), false},
+    {"lo", v4("127.0.0.1"), true},        {"docker0", v4("172.17.0.1"), true},
+    {"eth0", v4("10.0.0.5"), true},       {"eth0", v6("fd00::5"), true},
+    {"eth1", v4("192.168.1.5"), true},    {"ib0", v4("10.9.0.5"), false},
     {"virbr0", v4("192.168.122.1"), true}};
 
 std::vector<std::string> namesOf(const base::Result<std::vector<Address>>& addresses) {

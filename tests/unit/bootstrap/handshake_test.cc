@@ -54,7 +54,8 @@ TEST(Handshake, ServerWithoutTheSecretIsRefused) {
   ClientHandshake client(publicName(secret), secret, false);
   ServerHandshake impostor;
   const Key guess = randomKey();
-  impostor.onHello(client.hello(), [&](const KeyId&) { return std::optional(guess); }, false);
+  impostor.onHello(
+      client.hello(), [&](const KeyId&) { return std::optional(guess); }, false);
   EXPECT_EQ(client.onChallenge(impostor.challenge()), Reject::kProof);
 }
 

@@ -31,7 +31,8 @@ inline UniqueId newId() {
 }
 
 inline base::Result<Plane> joinAs(const UniqueId& id, int rank, int size,
-                                  milliseconds timeout = milliseconds(20000), int fanOut = kFanOut) {
+                                  milliseconds timeout = milliseconds(20000),
+                                  int fanOut = kFanOut) {
   return joinWithFanOut({.ids = {&id, 1}, .rank = rank, .size = size, .timeout = timeout}, fanOut);
 }
 
@@ -57,7 +58,8 @@ template <typename T>
 class Shared {
  public:
   Shared() {
-    void* memory = mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     value_ = new (memory) T();
   }
   ~Shared() { munmap(value_, sizeof(T)); }

@@ -60,10 +60,29 @@ int64_t joinTwo(const UniqueId& id) {
   return base::nowMs() - start;
 }
 
+// First in this file: ids that are never used keep the process listening.
+TEST(Strangers, NothingListensOnceAllHaveJoined) {
+  const UniqueId id = newId();
+  const uint16_t port = portOf(id);
+  runThreads(2, [&](int rank) {
+    auto plane = joinAs(id, rank, 2);
+    ASSERT_TRUE(plane.isOk());
+    ASSERT_TRUE((*plane)->allGather("").isOk());
+    std::this_thread::sleep_for(milliseconds(100));
+    EXPECT_FALSE(connectTo(port).isOpen());
+    ASSERT_TRUE((*plane)->allGather("").isOk());
+    (*plane)->announceLeave();
+  });
+}
+
 TEST(Strangers, GarbageIsDroppedOnTheFirstWrongByte) {
   const UniqueId id = newId();
-  const std::string inputs[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\x16\x03\x01", "T", "TUT?",
-                                std::string(1000, '\0'), "SSH-2.0-x\r\n"};
+  const std::string inputs[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                                "\x16\x03\x01",
+                                "T",
+                                "TUT?",
+                                std::string(1000, '\0'),
+                                "SSH-2.0-x\r\n"};
   for (const std::string& input : inputs) {
     const base::UniqueFd fd = connectTo(portOf(id));
     ASSERT_TRUE(fd.isOpen());
@@ -73,7 +92,7 @@ TEST(Strangers, GarbageIsDroppedOnTheFirstWrongByte) {
     EXPECT_EQ(hear(fd, 5000, &isClosed), "") << input;
     EXPECT_TRUE(isClosed) << input;
     // "T" may be the start of something and gets its second.
-    if (input != "T") EXPECT_LT(base::nowMs() - start, 900) << input;
+    EXPECT_LT(base::nowMs() - start, input == "T" ? 4000 : 900) << input;
   }
   EXPECT_LT(joinTwo(id), 5000);
 }
@@ -140,7 +159,7 @@ TEST(Strangers, ReplayedHandshakeIsWorthless) {
       EXPECT_EQ(hear(fd, 1300, &isClosed), "");
       EXPECT_FALSE(isClosed);  // proven: it may stay
       // Frames that are not authentic end the connection.
-      say(fd, std::string(100, '\1'));
+      say(fd, std::string(100, '\xff'));
       hear(fd, 3000, &isClosed);
       EXPECT_TRUE(isClosed);
     } else {
@@ -170,20 +189,6 @@ TEST(Strangers, OtherProtocolVersionIsToldSo) {
   EXPECT_EQ(other.serverVersion(), kProtocolVersion);
 }
 
-TEST(Strangers, NothingListensOnceAllHaveJoined) {
-  const UniqueId id = newId();
-  const uint16_t port = portOf(id);
-  runThreads(2, [&](int rank) {
-    auto plane = joinAs(id, rank, 2);
-    ASSERT_TRUE(plane.isOk());
-    ASSERT_TRUE((*plane)->allGather("").isOk());
-    std::this_thread::sleep_for(milliseconds(100));
-    EXPECT_FALSE(connectTo(port).isOpen());
-    ASSERT_TRUE((*plane)->allGather("").isOk());
-    (*plane)->announceLeave();
-  });
-}
-
 TEST(Unreachable, ErrorNamesEachAddressAndWhy) {
   IdContent content = *decodeUniqueId(newId());
   // A port that nobody listens on: bound, but not listening.
@@ -201,7 +206,8 @@ TEST(Unreachable, ErrorNamesEachAddressAndWhy) {
   EXPECT_EQ(plane.status().errorId(), base::kErrUnreachable);
   const std::string text(plane.status().text());
   EXPECT_NE(text.find("127.0.0.1:" + std::to_string(port) + ": Connection refused"),
-            std::string::npos) << text;
+            std::string::npos)
+      << text;
   EXPECT_NE(text.find("TUTTI_SOCKET_IFNAME"), std::string::npos) << text;
 }
 

@@ -1,4 +1,4 @@
-// Operations that end well: every algorithm of every collective with 2 to 5 ranks, what is run where
+// Operations that end well: every algorithm of every collective with 2 to 5 ranks, what runs where
 // peers' memory cannot be reached, order, several engines of one thread.
 #include <gtest/gtest.h>
 

@@ -67,9 +67,7 @@ class Ranks {
   Engine& engine(int rank) { return *engines_[static_cast<size_t>(rank)]; }
   device::Device& device() { return *device_; }
   ir::World& world() { return world_; }
-  transports::SegmentView segment(int rank) {
-    return segments_[static_cast<size_t>(rank)]->view();
-  }
+  transports::SegmentView segment(int rank) { return segments_[static_cast<size_t>(rank)]->view(); }
 
   // What `rank` runs for a call. An empty algorithm leaves the choice to the model.
   std::shared_ptr<const Programs> programs(const ir::Call& call, int rank,

@@ -108,6 +108,8 @@ TEST_P(PatternTest, AMissingRankShows) {
   if (ranks < 2) return;
   for (const TypeInfo& type : allTypes()) {
     for (const OpInfo& op : allOps()) {
+      // Many ranks leave a byte's average too few values to tell.
+      if (op.op == Op::kAvg && !type.isFloat && type.bytes == 1 && ranks > 16) continue;
       const Pattern pattern(type, op.op, ranks, 7);
       std::vector<int> order(ranks);
       std::iota(order.begin(), order.end(), 0);

@@ -37,17 +37,21 @@ TEST(ParseInteger, ReadsBases) {
 
 // The rule nccl-tests uses, with printf: what its parsers have seen for years.
 std::string reference(double value, int width) {
-  char text[64];
   int power = 0;
   for (unsigned long long one = 1; value >= static_cast<double>(one) && power < 19; one *= 10) {
     ++power;
   }
-  const char* format = power < width - 2   ? "%*.2f"
-                       : power < width - 1 ? "%*.1f"
-                       : power < width + 1 ? "%*.0f"
-                       : width >= 7        ? "%*.1e"
-                                           : "%*.0e";
-  std::snprintf(text, sizeof(text), format, width, value);
+  char text[64];
+  if (power < width - 2)
+    std::snprintf(text, sizeof(text), "%*.2f", width, value);
+  else if (power < width - 1)
+    std::snprintf(text, sizeof(text), "%*.1f", width, value);
+  else if (power < width + 1)
+    std::snprintf(text, sizeof(text), "%*.0f", width, value);
+  else if (width >= 7)
+    std::snprintf(text, sizeof(text), "%*.1e", width, value);
+  else
+    std::snprintf(text, sizeof(text), "%*.0e", width, value);
   return text;
 }
 

@@ -29,11 +29,11 @@ inline bool isVectorCollective(ir::Collective collective) {
 }
 
 inline bool isUnevenCollective(ir::Collective collective) {
-  return collective == ir::Collective::kAllGatherV ||
-         collective == ir::Collective::kReduceScatterV;
+  return collective == ir::Collective::kAllGatherV || collective == ir::Collective::kReduceScatterV;
 }
 
-// A scenario whose blocks are covered in about `iterations` chunks of `chunkBytes`; lengths are odd.
+// A scenario whose blocks are covered in about `iterations` chunks of `chunkBytes`; lengths are
+// odd.
 inline Scenario makeScenario(ir::Collective collective, std::string_view algorithm, int size,
                              ir::Rank root, uint64_t iterations, uint64_t chunkBytes = 128) {
   Scenario scenario;
@@ -45,7 +45,8 @@ inline Scenario makeScenario(ir::Collective collective, std::string_view algorit
   scenario.plan.algorithm = algorithm;
   scenario.plan.chunkBytes = chunkBytes;
   const uint64_t block = iterations * chunkBytes / sizeOf(scenario.call.type) - 3;
-  scenario.call.count = isVectorCollective(collective) ? block * static_cast<uint64_t>(size) : block;
+  scenario.call.count =
+      isVectorCollective(collective) ? block * static_cast<uint64_t>(size) : block;
   if (isUnevenCollective(collective)) {
     scenario.call.count = 0;
     for (int rank = 0; rank < size; ++rank) {

@@ -1,5 +1,5 @@
-// Contexts and connections: who reaches whom, and what is refused. Both ends live in one process, which
-// inproc and shm take alike.
+// Contexts and connections: who reaches whom, and what is refused. Both ends live in one process,
+// which inproc and shm take alike.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -129,8 +129,7 @@ struct SharedFile {
   explicit SharedFile(size_t bytes) : length(bytes) {
     fd = memfd_create("test", MFD_CLOEXEC);
     EXPECT_EQ(ftruncate(fd, static_cast<off_t>(bytes)), 0);
-    memory = static_cast<char*>(
-        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+    memory = static_cast<char*>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
   }
   ~SharedFile() {
     munmap(memory, length);

@@ -65,9 +65,9 @@ TEST(SegmentLayout, PartsFillTheSegmentWithoutOverlap) {
 
 TEST(SegmentLayout, PolledWordsHaveCacheLinesOfTheirOwn) {
   const SegmentView view{nullptr, 2};
-  std::vector<const void*> words = {&view.header().bell, &view.header().completedOps,
-                                    &view.header().state, &view.ack(0, 0), &view.ack(0, 1),
-                                    &view.ack(1, 0)};
+  std::vector<const void*> words = {&view.header().bell,  &view.header().completedOps,
+                                    &view.header().state, &view.ack(0, 0),
+                                    &view.ack(0, 1),      &view.ack(1, 0)};
   std::vector<size_t> lines;
   for (const void* word : words) lines.push_back(reinterpret_cast<uintptr_t>(word) / kLine);
   std::sort(lines.begin(), lines.end());

@@ -1,0 +1,439 @@
+// Closed forms, for the busiest rank; n ranks, M bytes of the whole vector, b bytes of one block,
+// s = M / n, D = ceil(log2 n). Rounds and bytes on the wire are those of the literature (Thakur,
+// Rabenseifner, Gropp: "Optimization of collective communication operations in MPICH", 2005; for
+// the trees see src/schedule/trees.h); copies are counted from the templates in src/schedule.
+#include "src/plan/loads.h"
+
+#include <algorithm>
+
+namespace tutti::plan {
+namespace {
+
+// Everyone posts once and reads the posts of all others.
+Load oneRound(const Extent& e) { return {.rounds = 1, .fan = e.n - 1, .ends = e.n}; }
+
+// Expose and attach, then signal and wait.
+Load inPlace(const Extent& e) { return {.rounds = 2, .fan = e.n - 1, .ends = 2 * e.n}; }
+
+// One lane whose steps each wait for the one before.
+Load inTurn(double rounds) {
+  return {.rounds = rounds, .ends = 2 * rounds, .inFlight = 1, .isRepeated = true};
+}
+
+double foldRounds(const Extent& e) { return (e.ranks & (e.ranks - 1)) == 0 ? 0 : 2; }
+
+double powerBelow(const Extent& e) {
+  int power = 1;
+  while (power * 2 <= e.ranks) power *= 2;
+  return power;
+}
+
+double log2OfPowerBelow(const Extent& e) { return foldRounds(e) > 0 ? e.log - 1 : e.log; }
+
+}  // namespace
+
+// ---- all_reduce -------------------------------------------------------------------------------
+
+Load allReduceOneShot(const Extent& e) {
+  Load load = oneRound(e);
+  load.copied = e.bytes;
+  load.combined = e.n * e.bytes;
+  load.traffic = (e.n + 2) * e.bytes;
+  return load;
+}
+
+Load allReduceDirect(const Extent& e) {
+  Load load = inPlace(e);
+  load.combined = e.bytes;
+  load.copied = (e.n - 1) / e.n * e.bytes / 2;
+  load.traffic = 2 * e.bytes;
+  return load;
+}
+
+Load allReduceTwoShot(const Extent& e) {
+  const double others = (e.n - 1) / e.n * e.bytes;
+  Load load{.rounds = 2, .fan = e.n - 1, .ends = 4 * (e.n - 1)};
+  load.copied = 2.5 * others;
+  load.combined = e.bytes;
+  load.staged = 4 * others;
+  load.traffic = 2 * e.bytes;
+  load.wire = 2 * others;
+  load.depth = 3;
+  load.inFlight = 2 * (e.n - 1);
+  return load;
+}
+
+Load allReduceRecursiveDoubling(const Extent& e) {
+  const double steps = log2OfPowerBelow(e);
+  Load load = inTurn(steps + foldRounds(e));
+  load.copied = (steps + foldRounds(e)) * e.bytes;
+  load.combined = 2 * (steps + foldRounds(e) / 2) * e.bytes;
+  load.staged = 2 * load.copied;
+  load.traffic = 3 * load.rounds * e.bytes;
+  load.wire = load.rounds * e.bytes;
+  return load;
+}
+
+Load allReduceHalvingDoubling(const Extent& e) {
+  const double moved = (1 - 1 / powerBelow(e)) * e.bytes;
+  const double folded = foldRounds(e) / 2 * e.bytes;
+  Load load = inTurn(2 * log2OfPowerBelow(e) + foldRounds(e));
+  load.copied = 3 * moved + folded;
+  load.combined = 2 * moved + 2 * folded;
+  load.staged = 4 * moved + 4 * folded;
+  load.traffic = 3 * e.bytes + 2 * folded;
+  load.wire = 2 * moved + 2 * folded;
+  return load;
+}
+
+Load allReduceRing(const Extent& e) {
+  const double others = (e.n - 1) / e.n * e.bytes;
+  Load load = inTurn(2 * (e.n - 1));
+  load.copied = 1.5 * others + e.bytes / e.n;
+  load.combined = 2 * others;
+  load.staged = 4 * others;
+  load.traffic = 2 * e.bytes;
+  load.wire = 2 * others;
+  return load;
+}
+
+Load allReduceDoubleTree(const Extent& e) {
+  Load load{.rounds = 2 * e.log, .fan = 2, .ends = 10};
+  load.copied = 2 * e.bytes;
+  load.combined = 1.5 * e.bytes;
+  load.staged = 4 * e.bytes;
+  load.traffic = 2 * e.bytes;
+  load.wire = 2 * e.bytes;
+  load.depth = 2 * e.log;
+  load.inFlight = 4;
+  return load;
+}
+
+// ---- reduce -----------------------------------------------------------------------------------
+
+Load reduceOneShot(const Extent& e) {
+  Load load = oneRound(e);
+  load.combined = e.n * e.bytes;
+  load.copied = e.bytes;
+  load.traffic = 3 * e.bytes;
+  return load;
+}
+
+Load reduceDirect(const Extent& e) {
+  Load load = inPlace(e);
+  load.combined = e.bytes;
+  load.traffic = e.bytes + e.bytes / e.n;
+  return load;
+}
+
+Load reduceTwoShot(const Extent& e) {
+  const double others = (e.n - 1) / e.n * e.bytes;
+  Load load{.rounds = 2, .fan = e.n - 1, .ends = 3 * (e.n - 1)};
+  load.copied = 2 * others;
+  load.combined = e.bytes;
+  load.staged = 2 * others + 2 * others / e.n;
+  load.traffic = e.bytes + e.bytes / e.n;
+  load.wire = 2 * others;
+  load.depth = 3;
+  load.inFlight = e.n - 1;
+  return load;
+}
+
+Load reduceTree(const Extent& e) {
+  Load load{.rounds = e.log, .fan = 1, .ends = e.log + 1};
+  load.combined = (e.log + 1) * e.bytes;
+  load.staged = 2 * e.bytes;
+  load.traffic = e.bytes + e.bytes / e.n;
+  load.wire = e.log * e.bytes;
+  load.depth = e.log;
+  load.inFlight = 1;
+  return load;
+}
+
+Load reduceDoubleTree(const Extent& e) {
+  Load load{.rounds = e.log + 1, .fan = 2, .ends = 5};
+  load.combined = 1.5 * e.bytes;
+  load.copied = 0.5 * e.bytes;
+  load.staged = 2 * e.bytes;
+  load.traffic = e.bytes + e.bytes / e.n;
+  load.wire = e.bytes;
+  load.depth = e.log + 1;
+  load.inFlight = 2;
+  return load;
+}
+
+Load reduceChain(const Extent& e) {
+  Load load{.rounds = e.n - 1, .ends = 2};
+  load.combined = 2 * e.bytes;
+  load.staged = 2 * e.bytes;
+  load.traffic = e.bytes + e.bytes / e.n;
+  load.wire = e.bytes;
+  load.depth = e.n - 1;
+  load.inFlight = 1;
+  return load;
+}
+
+// ---- broadcast --------------------------------------------------------------------------------
+
+Load broadcastOneShot(const Extent& e) {
+  Load load{.rounds = 1, .ends = 2};
+  load.copied = 2 * e.bytes;
+  load.traffic = 2 * e.bytes;
+  return load;
+}
+
+Load broadcastDirect(const Extent& e) {
+  Load load{.rounds = 2, .fan = 1 + (e.n - 1) / 2, .ends = e.n + 1};
+  load.copied = e.bytes;
+  load.traffic = 2 * e.bytes;
+  return load;
+}
+
+Load broadcastChain(const Extent& e) {
+  Load load{.rounds = e.n - 1, .ends = 2};
+  load.copied = 1.5 * e.bytes;
+  load.staged = 2 * e.bytes;
+  load.traffic = e.bytes + e.bytes / e.n;
+  load.wire = e.bytes;
+  load.depth = e.n - 1;
+  load.inFlight = 1;
+  return load;
+}
+
+Load broadcastTree(const Extent& e) {
+  Load load{.rounds = e.log, .ends = e.log + 1};
+  load.copied = (1 + e.log / 2) * e.bytes;
+  load.staged = 2 * e.bytes;
+  load.traffic = e.bytes + e.bytes / e.n;
+  load.wire = e.log * e.bytes;
+  load.depth = e.log;
+  load.inFlight = e.log;
+  return load;
+}
+
+Load broadcastDoubleTree(const Extent& e) {
+  Load load{.rounds = e.log + 1, .ends = 6};
+  load.copied = 1.5 * e.bytes;
+  load.staged = 2 * e.bytes;
+  load.traffic = e.bytes + e.bytes / e.n;
+  load.wire = e.bytes;
+  load.depth = e.log + 1;
+  load.inFlight = 2;
+  return load;
+}
+
+Load broadcastScatterAllGather(const Extent& e) {
+  Load load{.rounds = 2, .fan = std::max(1.0, e.n - 2), .ends = 2 * (e.n - 1)};
+  load.copied = 1.5 * e.bytes;
+  load.staged = 2 * e.bytes;
+  load.traffic = e.bytes + e.bytes / e.n;
+  load.wire = e.bytes;
+  load.depth = 2;
+  load.inFlight = e.n - 1;
+  return load;
+}
+
+// ---- all_gather -------------------------------------------------------------------------------
+
+Load allGatherOneShot(const Extent& e) {
+  Load load = oneRound(e);
+  load.copied = (e.n + 0.5) * e.bytes;
+  load.traffic = 2 * e.n * e.bytes;
+  return load;
+}
+
+Load allGatherDirect(const Extent& e) {
+  Load load = inPlace(e);
+  load.copied = e.n * e.bytes;
+  load.traffic = 2 * e.n * e.bytes;
+  return load;
+}
+
+Load allGatherExchange(const Extent& e) {
+  const double others = (e.n - 1) * e.bytes;
+  Load load{.rounds = 1, .fan = e.n - 1, .ends = 2 * (e.n - 1)};
+  load.copied = 1.5 * others + e.bytes;
+  load.staged = 2 * others;
+  load.traffic = (e.n + 1) * e.bytes;
+  load.wire = others;
+  load.depth = 2;
+  load.inFlight = e.n - 1;
+  return load;
+}
+
+Load allGatherRing(const Extent& e) {
+  const double others = (e.n - 1) * e.bytes;
+  Load load = inTurn(e.n - 1);
+  load.copied = 1.5 * others + e.bytes;
+  load.staged = 2 * others;
+  load.traffic = (e.n + 1) * e.bytes;
+  load.wire = others;
+  return load;
+}
+
+Load allGatherBruck(const Extent& e) {
+  const double others = (e.n - 1) * e.bytes;
+  Load load = inTurn(e.log);
+  // A run that wraps around is two messages.
+  load.ends = 4 * e.log;
+  load.copied = 2 * others + e.bytes;
+  load.staged = 2 * others;
+  load.traffic = (2 * e.n + 1) * e.bytes;
+  load.wire = others;
+  return load;
+}
+
+Load allGatherRecursiveDoubling(const Extent& e) {
+  Load load = allGatherBruck(e);
+  load.ends = 2 * e.log;
+  return load;
+}
+
+// ---- reduce_scatter ---------------------------------------------------------------------------
+
+Load reduceScatterOneShot(const Extent& e) {
+  Load load = oneRound(e);
+  load.copied = e.n * e.bytes;
+  load.combined = e.n * e.bytes;
+  load.traffic = 2 * e.n * e.bytes;
+  return load;
+}
+
+Load reduceScatterDirect(const Extent& e) {
+  Load load = inPlace(e);
+  load.combined = e.n * e.bytes;
+  load.traffic = (e.n + 1) * e.bytes;
+  return load;
+}
+
+Load reduceScatterExchange(const Extent& e) {
+  const double others = (e.n - 1) * e.bytes;
+  Load load{.rounds = 1, .fan = e.n - 1, .ends = 2 * (e.n - 1)};
+  load.copied = others;
+  load.combined = e.n * e.bytes;
+  load.staged = 2 * others;
+  load.traffic = (e.n + 1) * e.bytes;
+  load.wire = others;
+  load.depth = 2;
+  load.inFlight = e.n - 1;
+  return load;
+}
+
+Load reduceScatterRing(const Extent& e) {
+  const double others = (e.n - 1) * e.bytes;
+  Load load = inTurn(e.n - 1);
+  load.copied = e.bytes;
+  load.combined = 2 * others;
+  load.staged = 2 * others;
+  load.traffic = (e.n + 1) * e.bytes;
+  load.wire = others;
+  return load;
+}
+
+Load reduceScatterHalving(const Extent& e) {
+  const double whole = e.n * e.bytes;
+  const double moved = (1 - 1 / powerBelow(e)) * whole;
+  const double folded = foldRounds(e) / 2 * whole;
+  Load load = inTurn(log2OfPowerBelow(e) + foldRounds(e));
+  load.copied = moved + folded / e.n;
+  load.combined = 2 * moved + 2 * folded;
+  load.staged = 2 * moved + 2 * folded;
+  load.traffic = 3 * whole;
+  load.wire = moved + folded;
+  return load;
+}
+
+// ---- all_to_all -------------------------------------------------------------------------------
+
+Load allToAllOneShot(const Extent& e) {
+  Load load = oneRound(e);
+  load.copied = 2 * e.n * e.bytes;
+  load.traffic = 2 * e.n * e.bytes;
+  return load;
+}
+
+Load allToAllDirect(const Extent& e) { return allGatherDirect(e); }
+
+Load allToAllExchange(const Extent& e) {
+  const double others = (e.n - 1) * e.bytes;
+  Load load{.rounds = 1, .fan = e.n - 1, .ends = 2 * (e.n - 1)};
+  load.copied = 2 * others + e.bytes;
+  load.staged = 2 * others;
+  load.traffic = 2 * e.n * e.bytes;
+  load.wire = others;
+  load.depth = 2;
+  load.inFlight = e.n - 1;
+  return load;
+}
+
+Load allToAllBruck(const Extent& e) {
+  const double moved = e.n / 2 * e.log * e.bytes;
+  Load load = inTurn(e.log);
+  // Packing and delivering are steps too.
+  load.ends = 2 * e.log + e.n / 2 * e.log + e.n;
+  load.copied = 3 * moved + e.n * e.bytes;
+  load.staged = 2 * moved;
+  load.traffic = 2 * e.n * e.bytes + 3 * moved;
+  load.wire = moved;
+  return load;
+}
+
+// ---- gather and scatter -----------------------------------------------------------------------
+
+Load gatherOneShot(const Extent& e) {
+  Load load = oneRound(e);
+  load.copied = e.n * e.bytes;
+  load.traffic = 3 * e.bytes;
+  return load;
+}
+
+Load gatherDirect(const Extent& e) {
+  Load load{.rounds = 2, .fan = 1 + (e.n - 1) / 2, .ends = e.n + 1};
+  load.copied = e.bytes;
+  load.traffic = 2 * e.bytes;
+  return load;
+}
+
+Load gatherExchange(const Extent& e) {
+  Load load{.rounds = 1, .fan = e.n - 1, .ends = e.n};
+  load.copied = e.n * e.bytes;
+  load.staged = 2 * e.bytes;
+  load.traffic = 2 * e.bytes;
+  load.wire = (e.n - 1) * e.bytes;
+  load.depth = 2;
+  load.inFlight = e.n - 1;
+  return load;
+}
+
+Load gatherBinomial(const Extent& e) {
+  Load load{.rounds = e.log, .ends = e.log + 1};
+  load.copied = 2 * e.n * e.bytes;
+  load.staged = 2 * e.bytes;
+  load.traffic = (2 + e.log) * e.bytes;
+  load.wire = (e.n - 1) * e.bytes;
+  load.depth = e.log;
+  load.inFlight = e.log;
+  return load;
+}
+
+Load scatterOneShot(const Extent& e) {
+  Load load{.rounds = 1, .ends = 2};
+  load.copied = (e.n + 1) * e.bytes;
+  load.traffic = 3 * e.bytes;
+  return load;
+}
+
+// ---- pairs ------------------------------------------------------------------------------------
+
+Load pairFifo(const Extent& e) {
+  Load load{.rounds = 1, .ends = 2};
+  load.copied = e.bytes;
+  load.staged = 2 * e.bytes;
+  load.traffic = 2 * e.bytes;
+  load.wire = e.bytes;
+  load.depth = 2;
+  load.inFlight = 1;
+  return load;
+}
+
+}  // namespace tutti::plan

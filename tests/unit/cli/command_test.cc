@@ -1,0 +1,214 @@
+// The command as people run it: exit codes, output, and ranks that die.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using nlohmann::json;
+
+struct Output {
+  int code = -1;
+  std::string out;
+  std::string error;
+};
+
+std::string readFile(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// The running command; its output goes to files.
+class Command {
+ public:
+  explicit Command(std::vector<std::string> arguments) {
+    base_ = testing::TempDir() + "tutti_command_" + std::to_string(getpid());
+    arguments.insert(arguments.begin(), TUTTI_COMMAND);
+    std::vector<char*> argv;
+    for (auto& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(open(outPath().c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600), 1);
+      dup2(open(errorPath().c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600), 2);
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+  }
+
+  pid_t pid() const { return pid_; }
+  std::string outSoFar() const { return readFile(outPath()); }
+
+  // The processes it started.
+  std::vector<pid_t> children() const {
+    std::ifstream file("/proc/" + std::to_string(pid_) + "/task/" + std::to_string(pid_) +
+                       "/children");
+    std::vector<pid_t> found;
+    for (pid_t child = 0; file >> child;) found.push_back(child);
+    return found;
+  }
+
+  Output wait() const {
+    int status = 0;
+    waitpid(pid_, &status, 0);
+    Output output{WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), readFile(outPath()),
+                  readFile(errorPath())};
+    unlink(outPath().c_str());
+    unlink(errorPath().c_str());
+    return output;
+  }
+
+ private:
+  std::string outPath() const { return base_ + ".out"; }
+  std::string errorPath() const { return base_ + ".err"; }
+
+  std::string base_;
+  pid_t pid_ = -1;
+};
+
+Output run(std::vector<std::string> arguments) { return Command(std::move(arguments)).wait(); }
+
+TEST(Command, SaysItsVersion) {
+  const auto output = run({"--version"});
+  EXPECT_EQ(output.code, 0);
+  EXPECT_EQ(output.out.rfind("tutti ", 0), 0u) << output.out;
+}
+
+TEST(Command, HelpsWhoAsks) {
+  for (const auto& arguments : {std::vector<std::string>{"--help"}, {"demo", "--help"}}) {
+    const auto output = run(arguments);
+    EXPECT_EQ(output.code, 0);
+    EXPECT_NE(output.out.find("demo"), std::string::npos);
+    EXPECT_EQ(output.error, "");
+  }
+}
+
+TEST(Command, RefusesWrongUsage) {
+  const std::vector<std::vector<std::string>> wrong = {{},
+                                                       {"nothing"},
+                                                       {"demo", "--ranks", "0"},
+                                                       {"demo", "--ranks", "65"},
+                                                       {"demo", "--ranks", "two"},
+                                                       {"demo", "--max-bytes", "lots"},
+                                                       {"demo", "--max-bytes", "1"},
+                                                       {"demo", "--threads", "--processes"},
+                                                       {"info", "--nothing"}};
+  for (const auto& arguments : wrong) {
+    const auto output = run(arguments);
+    EXPECT_EQ(output.code, 2) << testing::PrintToString(arguments);
+    EXPECT_NE(output.error, "") << testing::PrintToString(arguments);
+  }
+}
+
+TEST(Info, IsTextOrJson) {
+  const auto text = run({"info"});
+  EXPECT_EQ(text.code, 0);
+  EXPECT_NE(text.out.find("TUTTI_TIMEOUT"), std::string::npos);
+  const auto output = run({"info", "--json"});
+  EXPECT_EQ(output.code, 0);
+  const json all = json::parse(output.out, nullptr, false);
+  ASSERT_TRUE(all.is_object()) << output.out;
+  EXPECT_FALSE(all["devices"].empty());
+  EXPECT_FALSE(all["transports"].empty());
+}
+
+void expectGoodDemo(const Output& output, int ranks, size_t rows) {
+  ASSERT_EQ(output.code, 0) << output.out << output.error;
+  const json all = json::parse(output.out, nullptr, false);
+  ASSERT_TRUE(all.is_object()) << output.out;
+  EXPECT_EQ(all["ranks"], ranks);
+  EXPECT_EQ(all["collectives"].size(), 15u);
+  for (const auto& check : all["collectives"]) EXPECT_EQ(check["wrong"], 0) << check;
+  EXPECT_EQ(all["all_reduce"].size(), 2 * rows);
+  for (const auto& row : all["all_reduce"]) {
+    EXPECT_EQ(row["wrong"], 0) << row;
+    EXPECT_GT(row["time_us"], 0) << row;
+    EXPECT_NE(row["algorithm"], "") << row;
+  }
+  EXPECT_TRUE(all["problems"].empty());
+}
+
+TEST(Demo, RunsProcesses) {
+  expectGoodDemo(run({"demo", "--ranks", "3", "--max-bytes", "64K", "--json"}), 3, 5);
+}
+
+TEST(Demo, RunsThreads) {
+  expectGoodDemo(run({"demo", "--ranks", "2", "--threads", "--max-bytes", "1K", "--json"}), 2, 3);
+}
+
+TEST(Demo, RunsAlone) {
+  expectGoodDemo(run({"demo", "--ranks", "1", "--max-bytes", "1M", "--json"}), 1, 7);
+}
+
+TEST(Demo, PrintsOneTableAndNothingElse) {
+  const auto output = run({"demo", "--ranks", "2", "--max-bytes", "8K"});
+  EXPECT_EQ(output.code, 0);
+  EXPECT_EQ(output.error, "");
+  EXPECT_NE(output.out.find("reduce_scatter_v"), std::string::npos) << output.out;
+  EXPECT_NE(output.out.find("8 KiB"), std::string::npos) << output.out;
+  std::istringstream lines(output.out);
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) EXPECT_LE(line.size(), 100u) << line;
+  EXPECT_LT(count, 50) << "two screens at most";
+}
+
+// Waits until the ranks are at work: the first table was printed.
+void awaitWork(const Command& command) {
+  const auto end = Clock::now() + std::chrono::seconds(60);
+  while (command.outSoFar().find("all_reduce") == std::string::npos && Clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+TEST(Demo, NamesARankThatIsKilled) {
+  const Command command({"demo", "--ranks", "3", "--max-bytes", "64M"});
+  awaitWork(command);
+  const auto children = command.children();
+  ASSERT_EQ(children.size(), 3u);
+  const auto start = Clock::now();
+  kill(children[1], SIGKILL);
+  const auto output = command.wait();
+  EXPECT_EQ(output.code, 5);
+  const auto name = "rank 1 (process " + std::to_string(children[1]) + ") was killed by signal 9";
+  EXPECT_NE(output.error.find(name), std::string::npos) << output.error;
+  EXPECT_NE(output.error.find("TUTTI-E"), std::string::npos)
+      << "survivors noticed: " << output.error;
+  EXPECT_LT(Clock::now() - start, std::chrono::seconds(15));
+  for (const pid_t child : children) EXPECT_NE(kill(child, 0), 0) << "nobody is left behind";
+}
+
+TEST(Demo, TakesItsRanksAlongWhenItDies) {
+  const Command command({"demo", "--ranks", "2", "--max-bytes", "64M"});
+  awaitWork(command);
+  const auto children = command.children();
+  ASSERT_EQ(children.size(), 2u);
+  kill(command.pid(), SIGKILL);
+  EXPECT_EQ(command.wait().code, -SIGKILL);
+  const auto isAlive = [](pid_t pid) {
+    const std::string state = readFile("/proc/" + std::to_string(pid) + "/stat");
+    return !state.empty() && state.find(") Z ") == std::string::npos;
+  };
+  const auto end = Clock::now() + std::chrono::seconds(10);
+  for (const pid_t child : children) {
+    while (isAlive(child) && Clock::now() < end) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    EXPECT_FALSE(isAlive(child));
+  }
+}
+
+}  // namespace
