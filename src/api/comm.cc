@@ -10,23 +10,23 @@
 
 #include "src/api/entry.h"
 #include "src/base/config.h"
-#include "src/bootstrap/launcher.h"
 #include "src/comm/describe.h"
 #include "src/comm/group.h"
+#include "src/comm/process.h"
 
 using tutti::api::enter;
 using tutti::api::handleOf;
 using tutti::api::invalid;
 using tutti::base::Code;
 using tutti::base::Status;
-using tutti::bootstrap::UniqueId;
+using tutti::comm::UniqueId;
 using tutti::comm::CommConfig;
 using tutti::comm::Handle;
 using tutti::comm::InitArgs;
 namespace base = tutti::base;
 namespace comm = tutti::comm;
 
-static_assert(sizeof(tuttiUniqueId) == tutti::bootstrap::kUniqueIdBytes);
+static_assert(sizeof(tuttiUniqueId) == sizeof(UniqueId));
 static_assert(static_cast<int>(Code::kTimeout) == tuttiTimeout);
 static_assert(static_cast<int>(Code::kRemoteError) == tuttiRemoteError);
 static_assert(static_cast<int>(Code::kInvalidUsage) == tuttiInvalidUsage);
@@ -118,7 +118,7 @@ Status checkLauncher(const std::vector<UniqueId>& ids, int nRanks) {
     return LauncherIds::instance().contains(id);
   });
   if (!isLaunchers) return {};
-  TUTTI_ASSIGN_OR_RETURN(const auto info, tutti::bootstrap::detectLauncher());
+  TUTTI_ASSIGN_OR_RETURN(const auto info, comm::detectLauncher());
   if (info.size <= 0 || nRanks % info.size == 0) return {};
   return {Code::kInvalidUsage, base::kErrLauncherMismatch,
           fmt::format("the communicator is to have {} ranks, but {} started {} processes; make the "
@@ -131,7 +131,6 @@ Status initRank(tuttiComm_t* result, InitArgs args) {
   *result = nullptr;
   TUTTI_RETURN_IF_ERROR(checkRank(args.size, args.rank));
   TUTTI_RETURN_IF_ERROR(checkLauncher(args.ids, args.size));
-  if (comm::isInGroup()) args.config.isBlocking = args.config.isBlocking;
   Handle* handle = Handle::create(args.config);
   const Status status = handle->initialize(std::move(args));
   if (status.isOk() || status.code() == Code::kInProgress) {
@@ -143,7 +142,7 @@ Status initRank(tuttiComm_t* result, InitArgs args) {
 // One thread per rank joins; the first failure ends the others' wait through the control plane.
 Status initAll(tuttiComm_t* results, std::vector<CommConfig> configs) {
   const int size = static_cast<int>(configs.size());
-  TUTTI_ASSIGN_OR_RETURN(const UniqueId id, tutti::bootstrap::createUniqueId());
+  TUTTI_ASSIGN_OR_RETURN(const UniqueId id, comm::createUniqueId());
   std::vector<Handle*> handles;
   std::vector<Status> statuses(configs.size());
   std::vector<std::thread> threads;
@@ -228,7 +227,7 @@ const char* tuttiGetLastError(tuttiComm_t comm) {
 tuttiResult_t tuttiGetUniqueId(tuttiUniqueId* id) {
   return enter(__func__, [&]() -> Status {
     if (id == nullptr) return invalid("id is null");
-    TUTTI_ASSIGN_OR_RETURN(const UniqueId made, tutti::bootstrap::createUniqueId());
+    TUTTI_ASSIGN_OR_RETURN(const UniqueId made, comm::createUniqueId());
     *id = toC(made);
     return {};
   });
@@ -367,7 +366,7 @@ tuttiResult_t tuttiGetLauncherInfo(tuttiLauncherInfo_t* info) {
   return enter(__func__, [&]() -> Status {
     if (info == nullptr) return invalid("info is null");
     *info = {-1, -1, -1, -1, "none"};
-    TUTTI_ASSIGN_OR_RETURN(const auto found, tutti::bootstrap::detectLauncher());
+    TUTTI_ASSIGN_OR_RETURN(const auto found, comm::detectLauncher());
     *info = {found.rank, found.size, found.localRank, found.localSize, found.launcher};
     return {};
   });
@@ -376,8 +375,8 @@ tuttiResult_t tuttiGetLauncherInfo(tuttiLauncherInfo_t* info) {
 tuttiResult_t tuttiGetLauncherUniqueId(tuttiUniqueId* id, const char* tag) {
   return enter(__func__, [&]() -> Status {
     if (id == nullptr) return invalid("id is null");
-    TUTTI_ASSIGN_OR_RETURN(const auto info, tutti::bootstrap::detectLauncher());
-    TUTTI_ASSIGN_OR_RETURN(const UniqueId made, tutti::bootstrap::launcherUniqueId(
+    TUTTI_ASSIGN_OR_RETURN(const auto info, comm::detectLauncher());
+    TUTTI_ASSIGN_OR_RETURN(const UniqueId made, comm::launcherUniqueId(
                                                     info, tag == nullptr ? "" : tag));
     LauncherIds::instance().add(made);
     *id = toC(made);

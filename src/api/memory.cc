@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "src/api/entry.h"
-#include "src/device/registry.h"
+#include "src/comm/process.h"
 
 using tutti::api::enter;
 using tutti::api::handleOf;
@@ -15,13 +15,6 @@ using tutti::comm::Handle;
 namespace device = tutti::device;
 
 namespace {
-
-// tuttiMemAlloc works before any communicator exists, so the process keeps its default device.
-tutti::base::Result<std::shared_ptr<device::Device>> processDevice() {
-  static auto* const opened = new tutti::base::Result<std::shared_ptr<device::Device>>(
-      device::openDevice("host", device::builtinBackends()));
-  return *opened;
-}
 
 Status allocate(device::Device& on, void** pointer, size_t bytes) {
   *pointer = nullptr;
@@ -37,7 +30,7 @@ Status withDevice(tuttiComm_t comm, auto&& body) {
   auto communicator = handle->queryable();
   if (communicator.isOk()) return body((*communicator)->device());
   if (handle->state() != Handle::State::kGone) return communicator.status();
-  TUTTI_ASSIGN_OR_RETURN(const auto fallback, processDevice());
+  TUTTI_ASSIGN_OR_RETURN(const auto fallback, tutti::comm::processDevice());
   return body(*fallback);
 }
 
@@ -48,7 +41,7 @@ extern "C" {
 tuttiResult_t tuttiMemAlloc(void** pointer, size_t bytes) {
   return enter(__func__, [&]() -> Status {
     if (pointer == nullptr) return invalid("pointer is null");
-    TUTTI_ASSIGN_OR_RETURN(const auto on, processDevice());
+    TUTTI_ASSIGN_OR_RETURN(const auto on, tutti::comm::processDevice());
     return allocate(*on, pointer, bytes);
   });
 }
@@ -56,7 +49,7 @@ tuttiResult_t tuttiMemAlloc(void** pointer, size_t bytes) {
 tuttiResult_t tuttiMemFree(void* pointer) {
   return enter(__func__, [&]() -> Status {
     if (pointer == nullptr) return {};
-    TUTTI_ASSIGN_OR_RETURN(const auto on, processDevice());
+    TUTTI_ASSIGN_OR_RETURN(const auto on, tutti::comm::processDevice());
     return on->memory().release(pointer);
   });
 }

@@ -52,7 +52,7 @@ uint64_t fitIntoMemory(uint64_t bytes, int ranks, const Machine& machine) {
 uint64_t bandwidthBytes(uint64_t largest, int ranks, const Machine& machine) {
   constexpr uint64_t kLeast = uint64_t{16} << 20;
   const uint64_t used = 2 * largest * static_cast<uint64_t>(ranks);
-  return largest >= kLeast && used > 2 * machine.l3Bytes ? largest : 0;
+  return largest >= kLeast && used > 2 * machine.l3Bytes ? largest / 128 * 128 : 0;
 }
 
 void usage(const std::string& text) {

@@ -16,12 +16,15 @@
 #include <vector>
 
 #include "src/cli/demo_checks.h"
-#include "src/cli/stream_copy.h"
+#include "src/cli/memory_stream.h"
 
 namespace tutti::cli {
 namespace {
 
 using nlohmann::json;
+
+// One cell of the table is measured for about this long.
+constexpr double kBudgetMicroseconds = 200e3;
 using Clock = std::chrono::steady_clock;
 
 // A call of the library failed; the text is its own.
@@ -98,8 +101,10 @@ class DemoRank {
 
   void at(Stage stage, uint64_t value) {
     slot_.doing.store(doingWord(stage, value), std::memory_order_relaxed);
-    slot_.beats.fetch_add(1, std::memory_order_relaxed);
+    beat();
   }
+
+  void beat() { slot_.beats.store(++beats_, std::memory_order_relaxed); }
 
   void check(tuttiResult_t result) const {
     if (result != tuttiSuccess) throw Failure(result, tuttiGetLastError(comm_));
@@ -171,21 +176,27 @@ class DemoRank {
       check(one.run());
       const size_t wrong = one.countWrong();
       reportWrong(one.name, wrong);
-      constexpr int kRuns = 5;
-      std::vector<double> times;
-      for (int run = 0; run < kRuns; ++run) {
-        barrier();
-        const auto start = Clock::now();
-        check(one.run());
-        times.push_back(microsecondsSince(start));
-      }
-      toSlowest(times);
+      const double time = timeCheck(one);
       const uint64_t wrongOfAll = sumOverRanks(wrong);
       if (!isFirst()) continue;
-      board_.checks[i].microseconds = median(times);
+      board_.checks[i].microseconds = time;
       board_.checks[i].wrong = wrongOfAll;
       board_.checksDone.store(static_cast<int>(i) + 1, std::memory_order_release);
     }
+  }
+
+  double timeCheck(const Check& one) {
+    constexpr int kRuns = 5;
+    std::vector<double> times;
+    for (int run = 0; run < kRuns; ++run) {
+      barrier();
+      beat();
+      const auto start = Clock::now();
+      check(one.run());
+      times.push_back(microsecondsSince(start));
+    }
+    toSlowest(times);
+    return median(times);
   }
 
   void measureAll() {
@@ -205,63 +216,68 @@ class DemoRank {
       board_.rows[i] = row;
       board_.rowsDone.store(static_cast<int>(i) + 1, std::memory_order_release);
     }
+    measureMemory(registered);
   }
 
-  // How fast all ranks together read and write memory: the bound of a large all-reduce.
+  // How fast all ranks together read and write memory: the bound of a large all-reduce. The best of
+  // all runs, since others use the memory too.
   void measureMemory(const Buffers& buffers) {
     if (task_.bandwidthBytes == 0) return;
     at(Stage::kBandwidth, 0);
     std::vector<double> times;
-    for (int run = 0; run < 4; ++run) {
+    for (int run = 0; run < 5; ++run) {
       barrier();
+      beat();
       const auto start = Clock::now();
-      streamCopy(buffers.recv(), buffers.send(), task_.bandwidthBytes);
+      streamHalves(buffers.recv(), buffers.send(), task_.bandwidthBytes / sizeof(float));
       times.push_back(microsecondsSince(start));
     }
     toSlowest(times);
     if (!isFirst()) return;
     const double bytes = 2.0 * static_cast<double>(task_.bandwidthBytes) * task_.size;
-    const double best = *std::min_element(times.begin() + 1, times.end());
-    board_.memoryRate = bytes / (best * 1e-6);
+    const double rate = bytes / (*std::min_element(times.begin(), times.end()) * 1e-6);
+    board_.memoryRate = std::max(board_.memoryRate, rate);
   }
 
   tuttiResult_t allReduce(const Buffers& buffers, uint64_t bytes) {
+    beat();
     return tuttiAllReduce(buffers.send(), buffers.recv(), bytes / sizeof(float), tuttiFloat,
                           tuttiSum, comm_, nullptr);
   }
 
   void measureLatency(const Buffers& buffers) {
     constexpr uint64_t kBytes = 8;
-    constexpr size_t kCalls = 2000;
     at(Stage::kMeasure, kBytes);
-    for (int i = 0; i < 100; ++i) check(allReduce(buffers, kBytes));
+    const size_t calls = callsWithin(kBudgetMicroseconds, buffers, kBytes, 2000);
     std::vector<double> times;
-    times.reserve(kCalls);
-    while (times.size() < kCalls) {
+    times.reserve(calls);
+    while (times.size() < calls) {
       const auto start = Clock::now();
       check(allReduce(buffers, kBytes));
       times.push_back(microsecondsSince(start));
     }
     if (!isFirst()) return;
     std::sort(times.begin(), times.end());
-    board_.latencyMedian = times[kCalls / 2];
-    board_.latencyTail = times[kCalls / 100 * 99];
+    board_.latencyMedian = times[calls / 2];
+    board_.latencyTail = times[calls * 99 / 100];
   }
 
-  // The median of some batches, each as long as its slowest rank took.
+  // The median of some batches, each as long as its slowest rank took. What takes long is done less
+  // often, so that a slow machine does not take for ever.
   Cell measure(const Buffers& buffers, uint64_t bytes) {
-    constexpr int kBatches = 7;
+    constexpr size_t kBatches = 7;
     at(Stage::kMeasure, bytes);
     const size_t count = bytes / sizeof(float);
     std::fill_n(buffers.recv(), count, -1.0F);
-    const int calls = callsPerBatch(buffers, bytes, kBatches);
+    const size_t calls = callsWithin(kBudgetMicroseconds, buffers, bytes, 20000);
+    const size_t batches = std::clamp<size_t>(calls, 3, kBatches);
+    const size_t perBatch = std::max<size_t>(1, calls / batches);
     std::vector<double> times;
-    for (int batch = 0; batch < kBatches; ++batch) {
+    for (size_t batch = 0; batch < batches; ++batch) {
       barrier();
       const auto start = Clock::now();
-      for (int i = 0; i < calls; ++i) check(allReduce(buffers, bytes));
-      times.push_back(microsecondsSince(start) / calls);
-      slot_.beats.fetch_add(1, std::memory_order_relaxed);
+      for (size_t i = 0; i < perBatch; ++i) check(allReduce(buffers, bytes));
+      times.push_back(microsecondsSince(start) / static_cast<double>(perBatch));
     }
     toSlowest(times);
     const size_t wrong = pattern_.countWrong(buffers.recv(), kSumOfRanks, 0, count);
@@ -269,20 +285,22 @@ class DemoRank {
     return {median(times), sumOverRanks(wrong), ""};
   }
 
-  // As many as take this long; the same on all ranks.
-  int callsPerBatch(const Buffers& buffers, uint64_t bytes, int batches) {
-    constexpr double kMicroseconds = 200e3;
-    constexpr int kMost = 5000;
-    std::vector<double> once(3);
-    for (double& time : once) {
+  // How many calls take this long, from some that it makes; at least 1, the same on all ranks.
+  size_t callsWithin(double budget, const Buffers& buffers, uint64_t bytes, size_t most) {
+    std::vector<double> once;
+    double spent = 0;
+    while (once.size() < 20 && spent < budget / 10) {
+      std::vector<double> time(1);
       barrier();
       const auto start = Clock::now();
       check(allReduce(buffers, bytes));
-      time = microsecondsSince(start);
+      time[0] = microsecondsSince(start);
+      toSlowest(time);
+      once.push_back(time[0]);
+      spent += time[0];
     }
-    toSlowest(once);
-    const double fastest = *std::min_element(once.begin(), once.end());
-    return static_cast<int>(std::clamp(kMicroseconds / batches / fastest, 1.0, double{kMost}));
+    const double calls = budget / std::max(median(once), 0.01);
+    return std::clamp<size_t>(static_cast<size_t>(calls), 1, most);
   }
 
   // The library says what it planned for each call. Memory from malloc is reached in place by
@@ -307,6 +325,7 @@ class DemoRank {
   RankSlot& slot_;
   Pattern pattern_;
   tuttiComm_t comm_ = nullptr;
+  uint64_t beats_ = 0;
 };
 
 void fail(Board& board, RankSlot& slot, tuttiResult_t result, const char* text) {

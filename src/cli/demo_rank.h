@@ -12,7 +12,7 @@ struct RankTask {
   int rank = 0;
   int size = 1;
   std::span<const uint64_t> sizes;  // bytes of the rows, ascending, multiples of 4
-  uint64_t bandwidthBytes = 0;      // of the copy that measures memory; 0: not measured
+  uint64_t bandwidthBytes = 0;      // of the buffers that measure memory; 0: not measured
   int timeoutMs = 0;
 };
 

@@ -23,6 +23,21 @@ namespace {
 // program needs next, and a store through the cache first reads what it overwrites.
 constexpr uint64_t kStreamingBytes = 8 << 20;
 
+using Flag = std::shared_ptr<std::atomic<uint32_t>>;
+
+// Sets `gate` once the stream gets there, and keeps it until then: the operation may have failed and
+// gone before.
+Status openGateAfter(device::StreamOrder& order, void* stream, const Flag& gate) {
+  auto kept = std::make_unique<Flag>(gate);
+  const auto wake = [](void* context) {
+    delete static_cast<Flag*>(context);
+    executor::ProgressThread::instance().wake();
+  };
+  TUTTI_RETURN_IF_ERROR(order.after(stream, gate.get(), wake, kept.get()));
+  static_cast<void>(kept.release());
+  return {};
+}
+
 }  // namespace
 
 Communicator::~Communicator() {
@@ -30,7 +45,8 @@ Communicator::~Communicator() {
   if (control_ != nullptr) control_->announceLeave();
 }
 
-base::Result<executor::Operation*> Communicator::start(Work& work) {
+base::Result<executor::Operation*> Communicator::start(Work& work,
+                                                       std::vector<StreamHold>* holds) {
   if (engine_->hasFailed()) [[unlikely]] {
     return engine_->failure().withContext("the communicator failed before");
   }
@@ -51,9 +67,12 @@ base::Result<executor::Operation*> Communicator::start(Work& work) {
     request.order = &order;
     request.gate = std::make_shared<std::atomic<uint32_t>>(0);
     request.release = std::make_shared<std::atomic<uint32_t>>(0);
-    const auto wake = [](void*) { executor::ProgressThread::instance().wake(); };
-    TUTTI_RETURN_IF_ERROR(order.after(work.stream, request.gate.get(), wake, nullptr));
-    TUTTI_RETURN_IF_ERROR(order.hold(work.stream, request.release));
+    TUTTI_RETURN_IF_ERROR(openGateAfter(order, work.stream, request.gate));
+    if (holds != nullptr) {
+      holds->push_back({&order, work.stream, request.release});
+    } else {
+      TUTTI_RETURN_IF_ERROR(order.hold(work.stream, request.release));
+    }
   }
   engine_->startAsync(std::move(request));
   return static_cast<executor::Operation*>(nullptr);

@@ -53,6 +53,13 @@ struct Work {
   executor::BlockTable table;  // V forms that all ranks know
 };
 
+// What later work of a stream is to wait for.
+struct StreamHold {
+  device::StreamOrder* order;
+  void* stream;
+  std::shared_ptr<std::atomic<uint32_t>> release;
+};
+
 class Communicator {
  public:
   // Blocks until all ranks have joined. `isAborted` is looked at while it waits.
@@ -72,8 +79,10 @@ class Communicator {
   bootstrap::ControlPlane& control() { return *control_; }
 
   // Queues `work` on the engine; the caller waits for the result. Null: it is asynchronous (it has a
-  // stream, or the communicator does not block) and the progress thread drives it.
-  base::Result<executor::Operation*> start(Work& work);
+  // stream, or the communicator does not block) and the progress thread drives it. The calls of a
+  // group run together, so none of them may wait for another's hold of their stream: with `holds`
+  // it is the caller who takes the holds, once all were started.
+  base::Result<executor::Operation*> start(Work& work, std::vector<StreamHold>* holds = nullptr);
 
   // start and wait for blocking work that finds a plan made and nothing under way; null where it has
   // to go the long way.

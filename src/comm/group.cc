@@ -86,6 +86,7 @@ Status run(std::vector<Item>& items) {
   std::stable_partition(items.begin(), items.end(),
                         [](const Item& item) { return !isPointToPoint(item.work); });
   std::vector<Engine::Pending> pending;
+  std::vector<StreamHold> holds;
   Status first;
   bool isAsync = false;
   for (auto& item : items) {
@@ -94,7 +95,7 @@ Status run(std::vector<Item>& items) {
       first = communicator.status();
       break;
     }
-    auto operation = (*communicator)->start(item.work);
+    auto operation = (*communicator)->start(item.work, &holds);
     if (!operation.isOk()) {
       first = operation.status();
       break;
@@ -104,6 +105,10 @@ Status run(std::vector<Item>& items) {
     } else {
       isAsync |= item.work.stream == nullptr;
     }
+  }
+  for (const auto& [order, stream, release] : holds) {
+    const Status status = order->hold(stream, release);
+    if (first.isOk()) first = status;
   }
   // What was started before a failure may wait for what was not: end it.
   if (!first.isOk()) {

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "src/base/errors.h"
-#include "src/device/host/numeric.h"
+#include "src/base/numeric.h"
 
 namespace tutti::comm {
 namespace {
@@ -85,10 +85,10 @@ device::Factor averageFactor(ir::DataType type, int size) {
       factor.bits = std::bit_cast<uint64_t>(1.0 / static_cast<double>(size));
       break;
     case ir::DataType::kFloat32: factor.bits = std::bit_cast<uint32_t>(value); break;
-    case ir::DataType::kFloat16: factor.bits = device::host::float32ToFloat16(value); break;
-    case ir::DataType::kBfloat16: factor.bits = device::host::float32ToBfloat16(value); break;
-    case ir::DataType::kFloat8e4m3: factor.bits = device::host::float32ToFloat8e4m3(value); break;
-    case ir::DataType::kFloat8e5m2: factor.bits = device::host::float32ToFloat8e5m2(value); break;
+    case ir::DataType::kFloat16: factor.bits = base::float32ToFloat16(value); break;
+    case ir::DataType::kBfloat16: factor.bits = base::float32ToBfloat16(value); break;
+    case ir::DataType::kFloat8e4m3: factor.bits = base::float32ToFloat8e4m3(value); break;
+    case ir::DataType::kFloat8e5m2: factor.bits = base::float32ToFloat8e5m2(value); break;
     default: factor = {}; break;
   }
   return factor;

@@ -40,7 +40,7 @@ struct CostConstants {
   double memoryBytesPerSecond = 26e9;     // all cores together, reads plus writes, out of cache
   double reduceBytesPerSecond = 12e9;     // one core, source bytes, in cache
   double peerCopyBytesPerSecond = 7.5e9;  // one core, kernel-assisted copy, in cache
-  double peerCopyMemoryBytesPerSecond = 4.5e9;  // the same, out of cache
+  double peerCopyMemoryBytesPerSecond = 3.8e9;  // the same, out of cache
   double slotBytesPerSecond = 25e9;  // one core, written for or read from another core's cache
   double messageNs = 20000;               // kMessage: one message
   double messageBytesPerSecond = 2.5e9;

@@ -230,7 +230,7 @@ INSTANTIATE_TEST_SUITE_P(All, Leaks,
 
 TEST(ManyRanks, SixtyFourThreads) {
   if (kIsSanitized) GTEST_SKIP() << "too slow with sanitizers";
-  runRanks({Launch::kThreads, 64}, [](RankContext& context) {
+  runRanks(Setting{Launch::kThreads, 64}, [](RankContext& context) {
     for (const size_t count : {size_t{3}, size_t{2000}, size_t{100000}}) {
       for (const Kind kind : {Kind::kAllReduce, Kind::kBroadcast, Kind::kReduceScatterV,
                               Kind::kAllGather, Kind::kSendRecv}) {

@@ -7,9 +7,11 @@
 #include <type_traits>
 
 #include "src/device/host/kernels_variants.h"
-#include "src/device/host/numeric.h"
+#include "src/base/numeric.h"
 
 namespace tutti::device::host {
+
+using namespace tutti::base;  // conversions of numeric.h
 
 using ir::DataType;
 using ir::RedOp;

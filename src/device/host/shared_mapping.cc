@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "src/base/errors.h"
@@ -48,7 +49,7 @@ base::UniqueFd openMemoryFile(size_t bytes, std::string& why) {
   int fd = memfd_create("tutti", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
   if (fd < 0 && errno == EINVAL) fd = memfd_create("tutti", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) {
-    why = fmt::format("memfd_create: {}", std::strerror(errno));
+    why = std::string("memfd_create: ") + std::strerror(errno);
     return {};
   }
   base::UniqueFd file(fd);
@@ -57,7 +58,7 @@ base::UniqueFd openMemoryFile(size_t bytes, std::string& why) {
     return {};
   }
   if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
-    why = fmt::format("ftruncate: {}", std::strerror(errno));
+    why = std::string("ftruncate: ") + std::strerror(errno);
     return {};
   }
   // A peer that maps the file relies on its size: an access beyond it would be a SIGBUS.

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "src/cli/demo_report.h"
-#include "src/cli/stream_copy.h"
+#include "src/cli/memory_stream.h"
 
 namespace tutti::cli {
 namespace {
@@ -65,18 +68,15 @@ TEST(Rates, TheBoundCountsEveryInputAndOutputOnce) {
   EXPECT_DOUBLE_EQ(memoryBound(1000000, 4, 0), 0) << "not known";
 }
 
-TEST(StreamCopy, CopiesAnyLengthAndAlignment) {
-  std::string from(5000, 'x');
-  for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<char>(i * 31 % 251);
-  for (const size_t offset : {0, 1, 15, 16}) {
-    for (const size_t bytes : {0, 1, 15, 63, 64, 65, 4000}) {
-      std::string to(5000, '?');
-      streamCopy(to.data() + offset, from.data() + 3, bytes);
-      EXPECT_EQ(to.substr(offset, bytes), from.substr(3, bytes));
-      EXPECT_EQ(to[offset + bytes], '?');
-      EXPECT_TRUE(offset == 0 || to[offset - 1] == '?');
-    }
-  }
+TEST(MemoryStream, AddsHalves) {
+  constexpr size_t kCount = 320;
+  alignas(64) float from[kCount];
+  alignas(64) float to[kCount + 1];
+  for (size_t i = 0; i < kCount; ++i) from[i] = static_cast<float>(i);
+  std::fill(std::begin(to), std::end(to), -1.0F);
+  streamHalves(to, from, kCount);
+  for (size_t i = 0; i < kCount; ++i) EXPECT_EQ(to[i], from[i % 160] + from[i % 160 + 160]) << i;
+  EXPECT_EQ(to[kCount], -1);
 }
 
 }  // namespace

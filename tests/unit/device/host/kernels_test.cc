@@ -15,13 +15,15 @@
 #include <vector>
 
 #include "src/device/host/kernels_variants.h"
-#include "src/device/host/numeric.h"
+#include "src/base/numeric.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
 namespace tutti::device::host {
+
+using namespace tutti::base;  // conversions of numeric.h
 namespace {
 
 using ir::DataType;

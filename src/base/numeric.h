@@ -11,7 +11,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace tutti::device::host {
+namespace tutti::base {
 
 // IEEE-like binary formats of up to 16 bits: sign, kExponentBits, kMantissaBits.
 template <int ExponentBits, int MantissaBits, bool HasInfinity, bool Saturates>
@@ -123,4 +123,4 @@ constexpr double canonical(double value) {
   return value != value ? std::bit_cast<double>(kFloat64Nan) : value;
 }
 
-}  // namespace tutti::device::host
+}  // namespace tutti::base

@@ -1,0 +1,213 @@
+// Ranks that disagree: an error on every rank, with a text that says what both called, and no hang.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "tests/faults/faults.h"
+
+namespace tutti::test {
+namespace {
+
+constexpr int kTimeoutMs = 2000;
+
+struct Disagreement {
+  const char* title;
+  // Rank 1 makes `odd`, all others `usual`.
+  std::function<tuttiResult_t(tuttiComm_t, int32_t*, int32_t*)> usual, odd;
+  std::vector<std::string> texts;  // what the explaining text holds
+};
+
+void PrintTo(const Disagreement& disagreement, std::ostream* out) { *out << disagreement.title; }
+
+constexpr size_t kElements = 4096;
+
+auto allReduce(size_t count, tuttiDataType_t type, tuttiRedOp_t op) {
+  return [=](tuttiComm_t comm, int32_t* send, int32_t* recv) {
+    return tuttiAllReduce(send, recv, count, type, op, comm, nullptr);
+  };
+}
+auto broadcast(size_t count, int root) {
+  return [=](tuttiComm_t comm, int32_t* send, int32_t* recv) {
+    return tuttiBroadcast(send, recv, count, tuttiInt32, root, comm, nullptr);
+  };
+}
+auto allGather(size_t count) {
+  return [=](tuttiComm_t comm, int32_t* send, int32_t* recv) {
+    return tuttiAllGather(send, recv, count, tuttiInt32, comm, nullptr);
+  };
+}
+
+std::vector<Disagreement> disagreements() {
+  return {
+      {"count", allReduce(100, tuttiInt32, tuttiSum), allReduce(101, tuttiInt32, tuttiSum),
+       {"all_reduce of 100", "all_reduce of 101"}},
+      {"large_count", allReduce(4000, tuttiInt32, tuttiSum), allReduce(4001, tuttiInt32, tuttiSum),
+       {"all_reduce of 4000", "all_reduce of 4001"}},
+      {"small_and_large", allReduce(1, tuttiInt32, tuttiSum), allReduce(4096, tuttiInt32, tuttiSum),
+       {"all_reduce of 1 ", "all_reduce of 4096"}},
+      {"type", allReduce(100, tuttiInt32, tuttiSum), allReduce(100, tuttiFloat32, tuttiSum),
+       {"int32", "float"}},
+      {"operator", allReduce(100, tuttiInt32, tuttiSum), allReduce(100, tuttiInt32, tuttiMax),
+       {"sum", "max"}},
+      {"root", broadcast(100, 0), broadcast(100, 1), {"from rank 0", "from rank 1"}},
+      {"collective", allReduce(100, tuttiInt32, tuttiSum), broadcast(100, 0),
+       {"all_reduce", "broadcast"}},
+      {"collective_and_count", allGather(10), allReduce(1000, tuttiInt32, tuttiSum),
+       {"all_gather", "all_reduce"}}};
+}
+
+class Mismatch : public testing::TestWithParam<std::tuple<Disagreement, Setting>> {};
+
+TEST_P(Mismatch, IsAnErrorThatSaysWhatBothCalled) {
+  const auto& [disagreement, setting] = GetParam();
+  RunOptions options;
+  options.setting = setting;
+  options.timeoutMs = kTimeoutMs;
+  const auto& it = disagreement;
+  runRanks(options, [&](RankContext& context) {
+    std::vector<int32_t> send(kElements * 4, 1), recv(kElements * 4);
+    exercise(context, {.kind = Kind::kAllReduce, .count = 100});
+    const int64_t start = nowNs();
+    const auto& mine = context.rank() == 1 ? it.odd : it.usual;
+    tuttiResult_t result = mine(context.comm(), send.data(), recv.data());
+    // A rank whose part needs nobody else (a root that only sends) may get through; the next call
+    // tells it.
+    if (result == tuttiSuccess) {
+      context.barrier();
+      result = mine(context.comm(), send.data(), recv.data());
+    } else {
+      context.barrier();
+    }
+    const double took = secondsSince(start);
+    TUTTI_CHECK(context, result == tuttiInvalidUsage || result == tuttiRemoteError);
+    TUTTI_CHECK(context, took < kTimeoutMs / 1000.0);
+    if (result == tuttiInvalidUsage) {
+      for (const auto& text : it.texts) requireText(context, text);
+      requireText(context, "TUTTI-E0124");
+      context.board().values[0].fetch_add(1);
+    }
+    context.barrier();
+    // At least one rank saw the disagreement itself.
+    TUTTI_CHECK(context, context.board().values[0].load() > 0);
+    giveUpComm(context);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Mismatch,
+                         testing::Combine(testing::ValuesIn(disagreements()),
+                                          testing::Values(Setting{Launch::kThreads, 2},
+                                                          Setting{Launch::kProcesses, 3})),
+                         [](const auto& tested) {
+                           return std::string(std::get<0>(tested.param).title) + "_" +
+                                  name(std::get<1>(tested.param));
+                         });
+
+class PairMismatch : public testing::TestWithParam<Setting> {};
+
+TEST_P(PairMismatch, OfASendAndItsReceive) {
+  RunOptions options;
+  options.setting = GetParam();
+  options.timeoutMs = kTimeoutMs;
+  runRanks(options, [](RankContext& context) {
+    std::vector<int32_t> buffer(100);
+    const tuttiResult_t result =
+        context.rank() == 0
+            ? tuttiSend(buffer.data(), 10, tuttiInt32, 1, context.comm(), nullptr)
+            : tuttiRecv(buffer.data(), 11, tuttiInt32, 0, context.comm(), nullptr);
+    // A short send is gone before the receiver looks at it.
+    if (context.rank() == 0 && result == tuttiSuccess) return giveUpComm(context);
+    TUTTI_CHECK(context, result == tuttiInvalidUsage || result == tuttiRemoteError);
+    if (context.rank() == 1) {
+      TUTTI_CHECK(context, result == tuttiInvalidUsage);
+      requireText(context, "11");
+      requireNamed(context, 0);
+    }
+    giveUpComm(context);
+  });
+}
+
+// One rank makes one call more: it waits in vain and says for whom; the others are long gone.
+TEST_P(PairMismatch, OfTheNumberOfCalls) {
+  RunOptions options;
+  options.setting = GetParam();
+  options.timeoutMs = kTimeoutMs;
+  runRanks(options, [](RankContext& context) {
+    exercise(context, {.kind = Kind::kAllReduce, .count = 100});
+    if (context.rank() != 0) return;  // leaves in order
+    Exercise extra(context, {.kind = Kind::kAllReduce, .count = 100});
+    const int64_t start = nowNs();
+    const tuttiResult_t result = extra.call();
+    TUTTI_CHECK(context, result == tuttiRemoteError || result == tuttiTimeout);
+    TUTTI_CHECK(context, secondsSince(start) < 2 * kTimeoutMs / 1000.0);
+    requireNamed(context, 1);
+    giveUpComm(context);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PairMismatch,
+                         testing::Values(Setting{Launch::kThreads, 2},
+                                         Setting{Launch::kProcesses, 2}),
+                         [](const auto& tested) { return name(tested.param); });
+
+TEST(InitMismatch, OfTheSize) {
+  for (const auto& setting : {Setting{Launch::kThreads, 3}, Setting{Launch::kProcesses, 3}}) {
+    RunOptions options;
+    options.setting = setting;
+    options.makesComm = false;
+    runRanks(options, [](RankContext& context) {
+      const tuttiUniqueId id = context.newId();
+      tuttiConfig_t config = TUTTI_CONFIG_INITIALIZER;
+      config.timeoutMs = kTimeoutMs;
+      tuttiComm_t comm = nullptr;
+      const int size = context.rank() == 2 ? 4 : 3;
+      const auto result = tuttiCommInitRankConfig(&comm, size, id, context.rank(), &config);
+      TUTTI_CHECK(context, result == tuttiInvalidUsage || result == tuttiRemoteError);
+      TUTTI_CHECK(context, comm == nullptr);
+      if (result == tuttiInvalidUsage) requireText(context, "TUTTI-E0106");
+    });
+  }
+}
+
+TEST(InitMismatch, OfTheRank) {
+  for (const auto& setting : {Setting{Launch::kThreads, 3}, Setting{Launch::kProcesses, 3}}) {
+    RunOptions options;
+    options.setting = setting;
+    options.makesComm = false;
+    runRanks(options, [](RankContext& context) {
+      const tuttiUniqueId id = context.newId();
+      tuttiConfig_t config = TUTTI_CONFIG_INITIALIZER;
+      config.timeoutMs = kTimeoutMs;
+      tuttiComm_t comm = nullptr;
+      const int rank = context.rank() == 2 ? 1 : context.rank();
+      const auto result = tuttiCommInitRankConfig(&comm, 3, id, rank, &config);
+      TUTTI_CHECK(context, result == tuttiInvalidUsage || result == tuttiRemoteError);
+      if (result == tuttiInvalidUsage) {
+        requireText(context, "TUTTI-E0107");
+        requireNamed(context, 1);
+        context.board().values[0].fetch_add(1);
+      }
+      context.barrier();
+      TUTTI_CHECK(context, context.board().values[0].load() > 0);
+    });
+  }
+}
+
+TEST(InitMismatch, OfTheUniqueId) {
+  RunOptions options;
+  options.setting = {Launch::kThreads, 1};
+  options.makesComm = false;
+  runRanks(options, [](RankContext& context) {
+    tuttiUniqueId id{};
+    tuttiComm_t comm = nullptr;
+    TUTTI_REQUIRE_ERROR(context, tuttiCommInitRank(&comm, 2, id, 0), tuttiInvalidArgument,
+                        "TUTTI-E0103");
+    std::memset(&id, 0x5a, sizeof(id));
+    TUTTI_REQUIRE_ERROR(context, tuttiCommInitRank(&comm, 2, id, 0), tuttiInvalidArgument,
+                        "TUTTI-E0103");
+  });
+}
+
+}  // namespace
+}  // namespace tutti::test
