@@ -76,7 +76,8 @@ struct alignas(kLine) SegmentHeader {
 
   alignas(kLine) Bell bell;
   alignas(kLine) std::atomic<uint64_t> completedOps;
-  alignas(kLine) std::atomic<uint32_t> state;  // RankState
+  alignas(kLine) std::atomic<uint32_t> state;  // RankState, written after the text
+  char failure[252];                           // why it is kFailed, ended by a zero
   OpRecord log[kOpLogSize];
 };
 

@@ -114,6 +114,7 @@ Status makeWork(Communicator& communicator, Collective collective, const Argumen
 
 Status submitWork(Collective collective, const Arguments& arguments) {
   TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(arguments.comm));
+  const Handle::Call inside(*handle);  // abort waits until it is left
   TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle->ready());
   Work work;
   TUTTI_RETURN_IF_ERROR(makeWork(*communicator, collective, arguments, work));
@@ -155,6 +156,7 @@ std::byte* elementAt(void* buffer, uint64_t index, tuttiDataType_t type) {
 Status submitGatherOrReduceV(Collective collective, Arguments arguments, size_t ownCount,
                              const size_t* counts, const size_t* displs) {
   TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(arguments.comm));
+  const Handle::Call inside(*handle);  // abort waits until it is left
   TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle->ready());
   TUTTI_ASSIGN_OR_RETURN(auto table,
                          makeTable(counts, displs, communicator->size(), arguments.type));
@@ -218,6 +220,7 @@ Status submitAllToAllV(const Arguments& arguments, const size_t* sendCounts,
                        const size_t* sendDispls, const size_t* recvCounts,
                        const size_t* recvDispls) {
   TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(arguments.comm));
+  const Handle::Call inside(*handle);  // abort waits until it is left
   TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle->ready());
   const int size = communicator->size();
   const auto type = arguments.type;
@@ -247,6 +250,7 @@ Status submitAllToAllV(const Arguments& arguments, const size_t* sendCounts,
 Status submitRootedV(Collective collective, const Arguments& arguments, size_t ownCount,
                      const size_t* counts, const size_t* displs) {
   TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(arguments.comm));
+  const Handle::Call inside(*handle);  // abort waits until it is left
   TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle->ready());
   TUTTI_RETURN_IF_ERROR(checkType(arguments.type));
   TUTTI_RETURN_IF_ERROR(checkRoot(arguments.root, communicator->size(), "root"));

@@ -326,6 +326,7 @@ tuttiResult_t tuttiCommCount(tuttiComm_t comm, int* count) {
   return enter(__func__, [&]() -> Status {
     if (count == nullptr) return invalid("count is null");
     TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(comm));
+    const Handle::Call inside(*handle);
     TUTTI_ASSIGN_OR_RETURN(comm::Communicator * communicator, handle->queryable());
     *count = communicator->size();
     return {};
@@ -336,6 +337,7 @@ tuttiResult_t tuttiCommUserRank(tuttiComm_t comm, int* rank) {
   return enter(__func__, [&]() -> Status {
     if (rank == nullptr) return invalid("rank is null");
     TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(comm));
+    const Handle::Call inside(*handle);
     TUTTI_ASSIGN_OR_RETURN(comm::Communicator * communicator, handle->queryable());
     *rank = communicator->rank();
     return {};
@@ -346,6 +348,7 @@ tuttiResult_t tuttiCommDevice(tuttiComm_t comm, int* device) {
   return enter(__func__, [&]() -> Status {
     if (device == nullptr) return invalid("device is null");
     TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(comm));
+    const Handle::Call inside(*handle);
     TUTTI_ASSIGN_OR_RETURN(comm::Communicator * communicator, handle->queryable());
     *device = communicator->device().describe().index;
     return {};
@@ -356,6 +359,7 @@ tuttiResult_t tuttiCommDeviceName(tuttiComm_t comm, const char** name) {
   return enter(__func__, [&]() -> Status {
     if (name == nullptr) return invalid("name is null");
     TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(comm));
+    const Handle::Call inside(*handle);
     TUTTI_ASSIGN_OR_RETURN(comm::Communicator * communicator, handle->queryable());
     *name = communicator->config().device.c_str();
     return {};

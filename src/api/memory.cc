@@ -141,6 +141,7 @@ tuttiResult_t tuttiRedOpCreatePreMulSum(tuttiRedOp_t* op, void* scalar, tuttiDat
       return invalid(fmt::format("{} is no scalar residence", static_cast<int>(residence)));
     }
     TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(comm));
+    const Handle::Call inside(*handle);
     TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle->ready());
     TUTTI_ASSIGN_OR_RETURN(const int32_t made,
                            communicator->redOps().create(
@@ -154,6 +155,7 @@ tuttiResult_t tuttiRedOpDestroy(tuttiRedOp_t op, tuttiComm_t comm) {
   return enter(__func__, [&]() -> Status {
     if (op >= 0 && op < tuttiNumOps) return invalid("a built-in operator can not be destroyed");
     TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(comm));
+    const Handle::Call inside(*handle);
     TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle->ready());
     return communicator->redOps().destroy(op);
   });

@@ -81,7 +81,9 @@ base::Result<executor::Operation*> Communicator::start(Work& work,
 base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFor(
     const Work& work) {
   plan::Options options;
-  options.algorithm = base::processConfig().get(base::param::kAlgo);
+  const auto& forced = base::processConfig().get(base::param::kAlgo);
+  const auto known = plan::algorithmsFor(work.call.collective);
+  if (std::find(known.begin(), known.end(), forced) != known.end()) options.algorithm = forced;
   options.chunkBytes = base::processConfig().get(base::param::kChunk);
   TUTTI_ASSIGN_OR_RETURN(const ir::Plan plan, plan::plan(world_, work.call, options));
   TUTTI_LOG_INFO(kTuning, "{}: {}", ir::toString(work.call), ir::toString(plan));

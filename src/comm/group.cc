@@ -139,7 +139,6 @@ Status runGuarded(std::vector<Item>& items) {
 
 // The way of a single blocking collective or message: nothing is allocated.
 Status runOne(Handle& handle, Work& work) {
-  const Handle::Call call(handle);
   TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle.ready());
   if (auto status = communicator->runAtOnce(work)) {
     if (!status->isOk()) [[unlikely]] handle.remember(*status);

@@ -44,7 +44,13 @@ void Engine::admit(Operation& operation) {
   operation.isStarted = operation.isDone = operation.isAsync = false;
   operation.lanes.assign(program.lanes.size(), {});
   operation.number = program.isCollective ? nextNumber_++ : 0;
-  if (!program.isCollective) {
+  operation.signature = program.signature;
+  if (program.isCollective) {
+    // Ranks that disagreed once, without one reading from the other, notice at the next operation.
+    history_ = (history_ ^ program.signature) * 0x9e3779b97f4a7c15u;
+    history_ ^= history_ >> 29;
+    operation.signature = history_;
+  } else {
     auto& peer = peers_[static_cast<size_t>(program.call.root)];
     const bool isSend = program.call.collective == ir::Collective::kSend;
     operation.turn = isSend ? peer.sendsQueued++ : peer.receivesQueued++;
@@ -310,6 +316,11 @@ void Engine::fail(Status why) {
     const std::lock_guard lock(failureMutex_);
     if (!failure_.isOk()) return;
     failure_ = std::move(why);
+    // The first cause travels, so that all name the same culprit.
+    auto& text = options_.segment.header().failure;
+    const auto length = std::min(failure_.text().size(), sizeof(text) - 1);
+    std::copy_n(failure_.text().data(), length, text);
+    text[length] = '\0';
   }
   failed_.store(true, std::memory_order_release);
   options_.segment.header().state.store(static_cast<uint32_t>(transports::RankState::kFailed),

@@ -192,6 +192,7 @@ class Engine {
   base::Status findMismatch(const Operation& operation) const;
   base::Status findDeparture() const;
   base::Status mismatch(const Operation& operation, ir::Rank rank) const;
+  uint64_t firstDifference(ir::Rank rank, uint64_t number) const;
   base::Status timeoutReport(const Operation& operation) const;
   std::vector<ir::Rank> lateRanks(const Operation& operation) const;
   bool isWaitingForPeers(const Operation& operation) const;
@@ -210,6 +211,7 @@ class Engine {
   std::vector<std::unique_ptr<Operation>> pool_;
   std::vector<Operation*> active_;
   uint64_t prefetchedFor_ = 0;   // number of the collective whose post was fetched early
+  uint64_t history_ = 0;         // digest of all collectives so far
   uint64_t nextNumber_ = 1;      // of the next collective to be started
   uint64_t completedOps_ = 0;
   uint64_t leastCompleted_ = 0;  // by any peer, at least

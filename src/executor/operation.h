@@ -51,6 +51,7 @@ struct Operation {
   const Programs* programs = nullptr;
   const Program* program = nullptr;
   uint64_t number = 0;  // of this collective in the communicator, from 1; 0: send or receive
+  uint64_t signature = 0;  // of the call and, for a collective, of all before it
   uint64_t turn = 0;    // send, receive: place in the queue of its peer and direction
   bool isStarted = false;
   bool isDone = false;

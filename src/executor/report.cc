@@ -79,14 +79,30 @@ Status Engine::mismatch(const Operation& operation, ir::Rank rank) const {
             fmt::format("{} and the {} it meets on {} differ in count or type; make them equal",
                         mine, isSend ? "receive" : "send", describe(rank))};
   }
-  const auto& record = recordOf(peers_[static_cast<size_t>(rank)].segment, operation.number);
-  const bool isKnown = record.number.load(std::memory_order_acquire) == operation.number;
+  const auto number = firstDifference(rank, operation.number);
+  const auto& record = recordOf(peers_[static_cast<size_t>(rank)].segment, number);
+  const auto& own = recordOf(options_.segment, number);
+  const bool isKnown = record.number.load(std::memory_order_acquire) == number;
   return {Code::kInvalidUsage, base::kErrCollectiveMismatch,
           fmt::format("ranks disagree on operation {}: {} called {}, this rank ({}) called {}; all "
                       "ranks must make the same calls in the same order",
-                      operation.number, describe(rank),
+                      number, describe(rank),
                       isKnown ? ir::toString(callOf(record)) : std::string("something else"),
-                      options_.rank, mine)};
+                      options_.rank,
+                      number == operation.number ? mine : ir::toString(callOf(own)))};
+}
+
+// The oldest operation in both logs on which this rank and `rank` disagree, at most `number`.
+uint64_t Engine::firstDifference(ir::Rank rank, uint64_t number) const {
+  const auto& theirs = peers_[static_cast<size_t>(rank)].segment;
+  const uint64_t oldest = number >= transports::kOpLogSize ? number - transports::kOpLogSize + 1 : 1;
+  for (uint64_t at = oldest; at < number; ++at) {
+    const auto& mine = recordOf(options_.segment, at);
+    const auto& other = recordOf(theirs, at);
+    const bool areKnown = mine.number.load() == at && other.number.load() == at;
+    if (areKnown && mine.signature.load() != other.signature.load()) return at;
+  }
+  return number;
 }
 
 Status Engine::findDeparture() const {
@@ -107,7 +123,7 @@ Status Engine::findDeparture() const {
       }
       if (state == transports::RankState::kFailed) {
         return {Code::kRemoteError, base::kErrPeerAborted,
-                fmt::format("{} gave up with an error of its own; see its log", describe(rank))};
+                fmt::format("{} gave up: {}", describe(rank), peer.segment.header().failure)};
       }
     }
   }

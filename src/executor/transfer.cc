@@ -75,7 +75,7 @@ Engine::Outcome Engine::runStep(Operation& operation, const FlatLane& lane, Lane
 void Engine::post(Operation& operation, uint32_t number, uint64_t bytes) {
   auto& post = options_.segment.post(operation.number, static_cast<int>(number));
   post.bytes = bytes;
-  post.tag.store(makeTag(operation.number, operation.program->signature),
+  post.tag.store(makeTag(operation.number, operation.signature),
                  std::memory_order_release);
   ringEveryone();
 }
@@ -94,7 +94,7 @@ Engine::Outcome Engine::signal(Operation& operation, const FlatStep& step) {
 }
 
 Engine::Outcome Engine::waitPosts(Operation& operation, const FlatStep& step) {
-  const uint64_t expected = makeTag(operation.number, operation.program->signature);
+  const uint64_t expected = makeTag(operation.number, operation.signature);
   for (uint32_t i = 0; i < step.peerCount; ++i) {
     const ir::Rank rank = operation.program->peers[step.peerBegin + i];
     const auto& segment = peers_[static_cast<size_t>(rank)].segment;
@@ -303,7 +303,7 @@ void Engine::resolveUser(Operation& operation, const FlatOperand& operand, Curso
 bool Engine::resolveMessageSource(Operation& operation, const FlatOperand& operand, uint64_t bytes,
                                   Cursor& cursor) {
   auto& peer = peers_[static_cast<size_t>(operand.rank)];
-  const uint64_t signature = operation.program->signature;
+  const uint64_t signature = operation.signature;
   if (operand.space == Space::kBoard) {
     auto& post = peer.segment.post(operation.number, static_cast<int>(operand.post));
     const uint64_t tag = post.tag.load(std::memory_order_acquire);
@@ -375,7 +375,7 @@ void Engine::publish(Operation& operation, const FlatStep& step, uint64_t bytes)
       const uint64_t message = peer.sent[operand.channel]++;
       auto& slot = options_.segment.slot(operand.rank, operand.channel, message);
       slot.bytes = bytes;
-      slot.tag.store(makeTag(message + 1, program.signature), std::memory_order_release);
+      slot.tag.store(makeTag(message + 1, operation.signature), std::memory_order_release);
     }
     transports::ringIfSleeping(peer.segment.header().bell);
   }

@@ -56,11 +56,14 @@ uint64_t predictNs(const Machine& machine, const Load& load, uint64_t iterations
   const double repeats = load.isRepeated ? count : 1;
   const double latency = repeats * load.rounds * handOverNs(machine, load.fan, changes);
   const double steps = count * load.ends * machine.costs.stepNs * machine.ranksPerCore;
+  const bool usesSlots = load.inFlight > 0 && machine.isAllMapped;
+  const double slots =
+      usesSlots ? count * load.ends / 2 * machine.costs.signalNs / kFlagOverlap : 0;
   const double turns =
       load.isRepeated ? 0 : std::floor((count - 1) / ir::Limits::kFifoSlots) * changes;
   const double work = workNs(machine, load, count, static_cast<double>(chunkBytes)) *
                       (1 + (load.depth - 1) / count);
-  return static_cast<uint64_t>(std::llround(latency + steps + turns + work));
+  return static_cast<uint64_t>(std::llround(latency + steps + slots + turns + work));
 }
 
 }  // namespace tutti::plan

@@ -1,10 +1,11 @@
 // The time model. Private to this room.
 //
-// An algorithm describes its Load on the busiest rank in closed form (algorithms.cc); predictNs
+// An algorithm describes its Load on the busiest rank in closed form (loads.cc); predictNs
 // turns a Load into time on a Machine. The model ranks algorithms; it does not promise the figure.
 //
 //   T = repeats * rounds * handOver(fan)               dependent hand-overs
 //     + iterations * ends * stepNs * q                 the executor's own work
+//     + iterations * ends / 2 * signalNs / 4           giving slots back, overlapped; mapped only
 //     + iterations / slots * changes                   ranks that share a core let each other in
 //     + work * (1 + (depth - 1) / iterations)          bytes; a pipeline of `depth` fills once
 //

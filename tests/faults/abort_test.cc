@@ -33,7 +33,8 @@ TEST_P(Abort, EndsABlockedCollective) {
     }
     context.awaitValue(0, 1);
     const int64_t start = nowNs();
-    TUTTI_CHECK(context, one.call() == tuttiRemoteError);
+    // Rank 0 may have given its part before it was aborted: then this call succeeds, but no other.
+    TUTTI_CHECK(context, repeatUntilError(context, [&] { return one.call(); }) == tuttiRemoteError);
     TUTTI_CHECK(context, secondsSince(start) < 5);
     requireNamed(context, 0);
   });
@@ -68,8 +69,8 @@ TEST_P(Abort, InTheMiddleOfALoop) {
       const size_t count = round % 2 == 0 ? 100 : 300000;
       std::thread aborter;
       {
-        Exercise one(context, {.kind = round % 3 == 2 ? Kind::kSendRecv : Kind::kAllReduce,
-                               .count = count});
+        Exercise one(context,
+                     {.kind = round % 3 == 2 ? Kind::kSendRecv : Kind::kAllReduce, .count = count});
         tuttiComm_t comm = context.comm();
         if (context.rank() == aborting) {
           aborter = std::thread([comm, round] {
@@ -164,7 +165,8 @@ TEST_P(Abort, WithWorkOnAStream) {
       context.board().values[0].store(1);
     } else {
       context.awaitValue(0, 1);
-      TUTTI_CHECK(context, one.call() == tuttiRemoteError);
+      TUTTI_CHECK(context,
+                  repeatUntilError(context, [&] { return one.call(); }) == tuttiRemoteError);
     }
     context.doing("synchronize after a failure");
     (void)tuttiStreamSynchronize(comm, stream);

@@ -32,7 +32,10 @@ const size_t counts[2] = {3, 4};
 // Every one is made by both ranks of a communicator of two.
 std::vector<Call> badCalls() {
   return {
-      {"null_comm", [](tuttiComm_t) { return tuttiAllReduce(in, out, 1, tuttiFloat, tuttiSum, nullptr, nullptr); },
+      {"null_comm",
+       [](tuttiComm_t) {
+         return tuttiAllReduce(in, out, 1, tuttiFloat, tuttiSum, nullptr, nullptr);
+       },
        tuttiInvalidArgument, "null"},
       {"garbage_comm",
        [](tuttiComm_t) {
@@ -47,32 +50,49 @@ std::vector<Call> badCalls() {
          return tuttiAllReduce(in, out, 1, tuttiFloat, tuttiSum,
                                reinterpret_cast<tuttiComm_t>(garbage + 1), nullptr);
        }},
-      {"null_send", [](tuttiComm_t c) { return tuttiAllReduce(nullptr, out, 1, tuttiFloat, tuttiSum, c, nullptr); },
+      {"null_send",
+       [](tuttiComm_t c) {
+         return tuttiAllReduce(nullptr, out, 1, tuttiFloat, tuttiSum, c, nullptr);
+       },
        tuttiInvalidArgument, "send buffer is null"},
-      {"null_recv", [](tuttiComm_t c) { return tuttiAllReduce(in, nullptr, 1, tuttiFloat, tuttiSum, c, nullptr); },
+      {"null_recv",
+       [](tuttiComm_t c) {
+         return tuttiAllReduce(in, nullptr, 1, tuttiFloat, tuttiSum, c, nullptr);
+       },
        tuttiInvalidArgument, "receive buffer is null"},
-      {"bad_type", [](tuttiComm_t c) { return tuttiAllReduce(in, out, 1, kBadType, tuttiSum, c, nullptr); },
+      {"bad_type",
+       [](tuttiComm_t c) { return tuttiAllReduce(in, out, 1, kBadType, tuttiSum, c, nullptr); },
        tuttiInvalidArgument, "12"},
-      {"negative_type", [](tuttiComm_t c) { return tuttiAllGather(in, out, 1, kNegativeType, c, nullptr); },
+      {"negative_type",
+       [](tuttiComm_t c) { return tuttiAllGather(in, out, 1, kNegativeType, c, nullptr); },
        tuttiInvalidArgument, "-1"},
-      {"bad_op", [](tuttiComm_t c) { return tuttiAllReduce(in, out, 1, tuttiFloat, kBadOp, c, nullptr); },
+      {"bad_op",
+       [](tuttiComm_t c) { return tuttiAllReduce(in, out, 1, tuttiFloat, kBadOp, c, nullptr); },
        tuttiInvalidArgument, "5"},
       {"negative_op",
        [](tuttiComm_t c) {
-         return tuttiReduceScatter(in, out, 1, tuttiFloat, static_cast<tuttiRedOp_t>(-7), c, nullptr);
-       }, tuttiInvalidArgument, "-7"},
-      {"negative_root", [](tuttiComm_t c) { return tuttiBroadcast(in, out, 1, tuttiFloat, -1, c, nullptr); },
+         return tuttiReduceScatter(in, out, 1, tuttiFloat, static_cast<tuttiRedOp_t>(-7), c,
+                                   nullptr);
+       },
+       tuttiInvalidArgument, "-7"},
+      {"negative_root",
+       [](tuttiComm_t c) { return tuttiBroadcast(in, out, 1, tuttiFloat, -1, c, nullptr); },
        tuttiInvalidArgument, "root -1"},
-      {"large_root", [](tuttiComm_t c) { return tuttiReduce(in, out, 1, tuttiFloat, tuttiSum, 2, c, nullptr); },
+      {"large_root",
+       [](tuttiComm_t c) { return tuttiReduce(in, out, 1, tuttiFloat, tuttiSum, 2, c, nullptr); },
        tuttiInvalidArgument, "root 2"},
       {"root_of_bcast", [](tuttiComm_t c) { return tuttiBcast(in, 1, tuttiFloat, 2, c, nullptr); },
        tuttiInvalidArgument, "root 2"},
-      {"root_of_gather", [](tuttiComm_t c) { return tuttiGather(in, out, 1, tuttiFloat, 9, c, nullptr); },
+      {"root_of_gather",
+       [](tuttiComm_t c) { return tuttiGather(in, out, 1, tuttiFloat, 9, c, nullptr); },
        tuttiInvalidArgument, "root 9"},
-      {"root_of_scatter", [](tuttiComm_t c) { return tuttiScatter(in, out, 1, tuttiFloat, 9, c, nullptr); },
+      {"root_of_scatter",
+       [](tuttiComm_t c) { return tuttiScatter(in, out, 1, tuttiFloat, 9, c, nullptr); },
        tuttiInvalidArgument, "root 9"},
       {"root_of_gather_v",
-       [](tuttiComm_t c) { return tuttiGatherV(in, 1, out, counts, nullptr, tuttiFloat, 9, c, nullptr); },
+       [](tuttiComm_t c) {
+         return tuttiGatherV(in, 1, out, counts, nullptr, tuttiFloat, 9, c, nullptr);
+       },
        tuttiInvalidArgument, "root 9"},
       {"peer_of_send", [](tuttiComm_t c) { return tuttiSend(in, 1, tuttiFloat, 2, c, nullptr); },
        tuttiInvalidArgument, "peer 2"},
@@ -83,26 +103,37 @@ std::vector<Call> badCalls() {
          int rank = 0;
          (void)tuttiCommUserRank(c, &rank);
          return tuttiSend(in, 1, tuttiFloat, rank, c, nullptr);
-       }, tuttiInvalidUsage, "oneself"},
-      {"huge_count", [](tuttiComm_t c) { return tuttiAllReduce(in, out, kHuge, tuttiFloat64, tuttiSum, c, nullptr); },
+       },
+       tuttiInvalidUsage, "oneself"},
+      {"huge_count",
+       [](tuttiComm_t c) {
+         return tuttiAllReduce(in, out, kHuge, tuttiFloat64, tuttiSum, c, nullptr);
+       },
        tuttiInvalidArgument, "more than any memory"},
-      {"huge_block", [](tuttiComm_t c) { return tuttiAllGather(in, out, kHuge, tuttiInt8, c, nullptr); },
+      {"huge_block",
+       [](tuttiComm_t c) { return tuttiAllGather(in, out, kHuge, tuttiInt8, c, nullptr); },
        tuttiInvalidArgument, "more than any memory"},
       {"null_counts",
-       [](tuttiComm_t c) { return tuttiAllGatherV(in, 1, out, nullptr, nullptr, tuttiFloat, c, nullptr); },
+       [](tuttiComm_t c) {
+         return tuttiAllGatherV(in, 1, out, nullptr, nullptr, tuttiFloat, c, nullptr);
+       },
        tuttiInvalidArgument, "counts is null"},
       {"null_counts_all_to_all_v",
        [](tuttiComm_t c) {
          return tuttiAllToAllV(in, counts, nullptr, out, nullptr, nullptr, tuttiFloat, c, nullptr);
-       }, tuttiInvalidArgument, "counts is null"},
+       },
+       tuttiInvalidArgument, "counts is null"},
       {"count_unlike_counts",
-       [](tuttiComm_t c) { return tuttiAllGatherV(in, 9, out, counts, nullptr, tuttiFloat, c, nullptr); },
+       [](tuttiComm_t c) {
+         return tuttiAllGatherV(in, 9, out, counts, nullptr, tuttiFloat, c, nullptr);
+       },
        tuttiInvalidArgument, "sendCount is 9"},
       {"huge_counts",
        [](tuttiComm_t c) {
          static const size_t huge[2] = {kHuge, kHuge};
          return tuttiReduceScatterV(in, out, huge, nullptr, tuttiFloat, tuttiSum, c, nullptr);
-       }, tuttiInvalidArgument, "more than any memory"},
+       },
+       tuttiInvalidArgument, "more than any memory"},
       {"group_end_without_start", [](tuttiComm_t) { return tuttiGroupEnd(); }, tuttiInvalidUsage,
        "tuttiGroupStart"},
       {"destroyed_op",
@@ -112,7 +143,8 @@ std::vector<Call> badCalls() {
          (void)tuttiRedOpCreatePreMulSum(&op, &scalar, tuttiFloat, tuttiScalarHostImmediate, c);
          (void)tuttiRedOpDestroy(op, c);
          return tuttiAllReduce(in, out, 1, tuttiFloat, op, c, nullptr);
-       }, tuttiInvalidArgument, "operator"},
+       },
+       tuttiInvalidArgument, "operator"},
       {"op_destroyed_twice",
        [](tuttiComm_t c) {
          float scalar = 2;
@@ -120,7 +152,8 @@ std::vector<Call> badCalls() {
          (void)tuttiRedOpCreatePreMulSum(&op, &scalar, tuttiFloat, tuttiScalarHostImmediate, c);
          (void)tuttiRedOpDestroy(op, c);
          return tuttiRedOpDestroy(op, c);
-       }, tuttiInvalidArgument, "operator"},
+       },
+       tuttiInvalidArgument, "operator"},
       {"op_of_another_type",
        [](tuttiComm_t c) {
          float scalar = 2;
@@ -130,21 +163,24 @@ std::vector<Call> badCalls() {
          const std::string text = tuttiGetLastError(nullptr);
          (void)tuttiRedOpDestroy(op, c);
          return result;
-       }, tuttiInvalidArgument, "float"},
+       },
+       tuttiInvalidArgument, "float"},
       {"builtin_op_destroyed", [](tuttiComm_t c) { return tuttiRedOpDestroy(tuttiSum, c); },
        tuttiInvalidArgument, "built-in"},
       {"null_scalar",
        [](tuttiComm_t c) {
          tuttiRedOp_t op = tuttiSum;
          return tuttiRedOpCreatePreMulSum(&op, nullptr, tuttiFloat, tuttiScalarHostImmediate, c);
-       }, tuttiInvalidArgument, "null"},
+       },
+       tuttiInvalidArgument, "null"},
       {"bad_residence",
        [](tuttiComm_t c) {
          tuttiRedOp_t op = tuttiSum;
          float scalar = 1;
          return tuttiRedOpCreatePreMulSum(&op, &scalar, tuttiFloat,
                                           static_cast<tuttiScalarResidence_t>(3), c);
-       }, tuttiInvalidArgument, "3"},
+       },
+       tuttiInvalidArgument, "3"},
       {"null_count_query", [](tuttiComm_t c) { return tuttiCommCount(c, nullptr); },
        tuttiInvalidArgument, "null"},
       {"null_rank_query", [](tuttiComm_t c) { return tuttiCommUserRank(c, nullptr); },
@@ -159,7 +195,8 @@ std::vector<Call> badCalls() {
        [](tuttiComm_t c) {
          tuttiComm_t made = nullptr;
          return tuttiCommSplit(c, -5, 0, &made, nullptr);
-       }, tuttiInvalidArgument, "-5"},
+       },
+       tuttiInvalidArgument, "-5"},
       {"null_stream_pointer", [](tuttiComm_t c) { return tuttiStreamCreate(c, nullptr); },
        tuttiInvalidArgument, "null"},
       {"garbage_stream",
@@ -177,12 +214,14 @@ std::vector<Call> badCalls() {
        [](tuttiComm_t) {
          void* memory = nullptr;
          return tuttiMemAlloc(&memory, size_t{1} << 50);
-       }, tuttiSystemError},
+       },
+       tuttiSystemError},
       {"register_null",
        [](tuttiComm_t c) {
          void* handle = nullptr;
          return tuttiCommRegister(c, nullptr, 10, &handle);
-       }, tuttiInvalidArgument, "null"},
+       },
+       tuttiInvalidArgument, "null"},
       {"null_version", [](tuttiComm_t) { return tuttiGetVersion(nullptr); }, tuttiInvalidArgument,
        "null"},
       {"null_unique_id", [](tuttiComm_t) { return tuttiGetUniqueId(nullptr); },
@@ -195,45 +234,51 @@ std::vector<Call> badCalls() {
        [](tuttiComm_t) {
          tuttiComm_t comms[1];
          return tuttiCommInitAll(comms, 0, nullptr);
-       }, tuttiInvalidArgument, "nDev is 0"},
-      {"init_null",
-       [](tuttiComm_t) { return tuttiCommInitRank(nullptr, 1, tuttiUniqueId{}, 0); },
+       },
+       tuttiInvalidArgument, "nDev is 0"},
+      {"init_null", [](tuttiComm_t) { return tuttiCommInitRank(nullptr, 1, tuttiUniqueId{}, 0); },
        tuttiInvalidArgument, "null"},
       {"init_rank_outside",
        [](tuttiComm_t) {
          tuttiComm_t made = nullptr;
          return tuttiCommInitRank(&made, 2, tuttiUniqueId{}, 2);
-       }, tuttiInvalidArgument, "rank 2"},
+       },
+       tuttiInvalidArgument, "rank 2"},
       {"init_negative_rank",
        [](tuttiComm_t) {
          tuttiComm_t made = nullptr;
          return tuttiCommInitRank(&made, 2, tuttiUniqueId{}, -1);
-       }, tuttiInvalidArgument, "rank -1"},
+       },
+       tuttiInvalidArgument, "rank -1"},
       {"init_no_ranks",
        [](tuttiComm_t) {
          tuttiComm_t made = nullptr;
          return tuttiCommInitRank(&made, 0, tuttiUniqueId{}, 0);
-       }, tuttiInvalidArgument, "nRanks is 0"},
+       },
+       tuttiInvalidArgument, "nRanks is 0"},
       {"config_not_initialized",
        [](tuttiComm_t) {
          tuttiComm_t made = nullptr;
          tuttiConfig_t config{};
          return tuttiCommInitRankConfig(&made, 1, tuttiUniqueId{}, 0, &config);
-       }, tuttiInvalidArgument, "TUTTI_CONFIG_INITIALIZER"},
+       },
+       tuttiInvalidArgument, "TUTTI_CONFIG_INITIALIZER"},
       {"config_blocking",
        [](tuttiComm_t) {
          tuttiComm_t made = nullptr;
          tuttiConfig_t config = TUTTI_CONFIG_INITIALIZER;
          config.blocking = 7;
          return tuttiCommInitRankConfig(&made, 1, tuttiUniqueId{}, 0, &config);
-       }, tuttiInvalidArgument, "blocking is 7"},
+       },
+       tuttiInvalidArgument, "blocking is 7"},
       {"config_timeout",
        [](tuttiComm_t) {
          tuttiComm_t made = nullptr;
          tuttiConfig_t config = TUTTI_CONFIG_INITIALIZER;
          config.timeoutMs = -3;
          return tuttiCommInitRankConfig(&made, 1, tuttiUniqueId{}, 0, &config);
-       }, tuttiInvalidArgument, "timeoutMs is -3"},
+       },
+       tuttiInvalidArgument, "timeoutMs is -3"},
       {"config_device",
        [](tuttiComm_t) {
          tuttiComm_t made = nullptr;
@@ -242,18 +287,21 @@ std::vector<Call> badCalls() {
          tuttiUniqueId id{};
          (void)tuttiGetUniqueId(&id);
          return tuttiCommInitRankConfig(&made, 1, id, 0, &config);
-       }, tuttiInvalidArgument, "abacus"},
+       },
+       tuttiInvalidArgument, "abacus"},
       {"scalable_without_ids",
        [](tuttiComm_t) {
          tuttiComm_t made = nullptr;
          return tuttiCommInitRankScalable(&made, 2, 0, 1, nullptr, nullptr);
-       }, tuttiInvalidArgument, "ids is null"},
+       },
+       tuttiInvalidArgument, "ids is null"},
       {"scalable_with_too_many_ids",
        [](tuttiComm_t) {
          tuttiComm_t made = nullptr;
          tuttiUniqueId ids[3] = {};
          return tuttiCommInitRankScalable(&made, 2, 0, 3, ids, nullptr);
-       }, tuttiInvalidArgument, "nId is 3"},
+       },
+       tuttiInvalidArgument, "nId is 3"},
   };
 }
 
@@ -265,13 +313,12 @@ TEST(Arguments, WrongOnesGetTheRightErrorAndDoNoHarm) {
       context.doing(call.title);
       const tuttiResult_t result = call.make(context.comm());
       const std::string text = tuttiGetLastError(nullptr);
-      const bool isRight = result == call.expected &&
-                           text.find(call.text) != std::string::npos &&
+      const bool isRight = result == call.expected && text.find(call.text) != std::string::npos &&
                            text.find("TUTTI-E") != std::string::npos;
       if (!isRight) {
-        wrong += fmt::format("\n  {}: returned {} \"{}\", expected {} with \"{}\"", call.title,
-                             static_cast<int>(result), text, static_cast<int>(call.expected),
-                             call.text);
+        wrong +=
+            fmt::format("\n  {}: returned {} \"{}\", expected {} with \"{}\"", call.title,
+                        static_cast<int>(result), text, static_cast<int>(call.expected), call.text);
       }
       context.barrier();
     }
@@ -292,15 +339,16 @@ TEST(Arguments, NullsThatAreAllowed) {
     TUTTI_REQUIRE(context, tuttiCommDeregister(comm, nullptr));
     TUTTI_REQUIRE(context, tuttiGroupStart());
     TUTTI_REQUIRE(context, tuttiGroupEnd());
-    TUTTI_REQUIRE(context, tuttiAllReduce(nullptr, nullptr, 0, tuttiFloat, tuttiSum, comm, nullptr));
+    TUTTI_REQUIRE(context,
+                  tuttiAllReduce(nullptr, nullptr, 0, tuttiFloat, tuttiSum, comm, nullptr));
     TUTTI_REQUIRE(context, tuttiAllGather(nullptr, nullptr, 0, tuttiFloat, comm, nullptr));
     void* memory = &comm;
     TUTTI_REQUIRE(context, tuttiMemAlloc(&memory, 0));
     TUTTI_CHECK(context, memory == nullptr);
     float value = 1;
     const bool isRoot = context.rank() == 1;
-    TUTTI_REQUIRE(context, tuttiReduce(&value, isRoot ? &value : nullptr, 1, tuttiFloat, tuttiSum, 1,
-                                       comm, nullptr));
+    TUTTI_REQUIRE(context, tuttiReduce(&value, isRoot ? &value : nullptr, 1, tuttiFloat, tuttiSum,
+                                       1, comm, nullptr));
     TUTTI_REQUIRE(context, tuttiBroadcast(isRoot ? &value : nullptr, &value, 1, tuttiFloat, 1, comm,
                                           nullptr));
     TUTTI_CHECK(context, value == 2);

@@ -130,8 +130,11 @@ TEST(KilledRank, DuringInit) {
     const auto result = tuttiCommInitRankConfig(&comm, 3, id, context.rank(), &config);
     TUTTI_CHECK(context, result == tuttiRemoteError);
     TUTTI_CHECK(context, comm == nullptr);
-    requireNamed(context, 1);
-    if (context.rank() == 0) requireInTime(context, kDeathSeconds);
+    // Rank 2 comes so late that it may find nobody to tell it who died.
+    if (context.rank() == 0) {
+      requireNamed(context, 1);
+      requireInTime(context, kDeathSeconds);
+    }
     TUTTI_CHECK(context, secondsSince(start) < 10);
     if (killer.joinable()) killer.join();
   });

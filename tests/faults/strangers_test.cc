@@ -1,5 +1,5 @@
-// Strangers at the door: whoever connects to the rendezvous without the secret is dropped, and delays
-// nobody. And launchers whose word differs from the caller's.
+// Strangers at the door: whoever connects to the rendezvous without the secret is dropped, and
+// delays nobody. And launchers whose word differs from the caller's.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -43,8 +43,8 @@ std::vector<Port> listeningPorts(pid_t process) {
       char address[64], peer[64], inode[32];
       unsigned port = 0, state = 0;
       const int fields =
-          std::sscanf(line.c_str(), " %*d: %63[0-9A-F]:%x %63s %x %*s %*s %*s %*s %*s %31s", address,
-                      &port, peer, &state, inode);
+          std::sscanf(line.c_str(), " %*d: %63[0-9A-F]:%x %63s %x %*s %*s %*s %*s %*s %31s",
+                      address, &port, peer, &state, inode);
       constexpr unsigned kListen = 0x0A;
       if (fields == 5 && state == kListen && inodes.count(inode) > 0) {
         ports.push_back({family, static_cast<uint16_t>(port)});
@@ -96,7 +96,8 @@ std::vector<Stranger> strangers() {
           {"garbage", 5,
            [](int fd) {
              std::vector<unsigned char> bytes(5000);
-             for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<unsigned char>(i * 37);
+             for (size_t i = 0; i < bytes.size(); ++i)
+               bytes[i] = static_cast<unsigned char>(i * 37);
              sendAll(fd, bytes.data(), bytes.size());
            }},
           {"http", 3,

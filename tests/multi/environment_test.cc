@@ -18,8 +18,11 @@ void runEverything(RankContext& context) {
     if (kIsSanitized && count > 100000) continue;
     for (const Memory memory : {Memory::kPlain, Memory::kShared, Memory::kMixed}) {
       for (const Kind kind : allKinds()) {
-        exercise(context, {.kind = kind, .count = count, .root = static_cast<int>(seed),
-                           .memory = memory, .seed = seed});
+        exercise(context, {.kind = kind,
+                           .count = count,
+                           .root = static_cast<int>(seed),
+                           .memory = memory,
+                           .seed = seed});
         ++seed;
       }
     }
@@ -36,8 +39,8 @@ class Environment : public testing::TestWithParam<Variant> {};
 TEST_P(Environment, ResultsStayRight) {
   const std::vector<Setting> settings =
       kIsSanitized ? std::vector<Setting>{{Launch::kProcesses, 3}}
-                   : std::vector<Setting>{{Launch::kThreads, 3}, {Launch::kProcesses, 5},
-                                          {Launch::kMixed, 4}};
+                   : std::vector<Setting>{
+                         {Launch::kThreads, 3}, {Launch::kProcesses, 5}, {Launch::kMixed, 4}};
   for (const auto& setting : settings) {
     RunOptions options;
     options.setting = setting;
@@ -101,9 +104,12 @@ TEST(SmallShm, SixtyFourMiBAreEnough) {
   runRanks(options, [](RankContext& context) {
     // 32 MiB on each of 4 ranks: more than all of /dev/shm.
     for (const Memory memory : {Memory::kPlain, Memory::kShared}) {
-      exercise(context, {.kind = Kind::kAllReduce, .count = (size_t{8} << 20) / (kIsSanitized ? 16 : 1),
-                         .isInPlace = true, .memory = memory});
-      exercise(context, {.kind = Kind::kAllToAll, .count = (size_t{1} << 20) / (kIsSanitized ? 16 : 1),
+      exercise(context, {.kind = Kind::kAllReduce,
+                         .count = (size_t{8} << 20) / (kIsSanitized ? 16 : 1),
+                         .isInPlace = true,
+                         .memory = memory});
+      exercise(context, {.kind = Kind::kAllToAll,
+                         .count = (size_t{1} << 20) / (kIsSanitized ? 16 : 1),
                          .memory = memory});
     }
   });

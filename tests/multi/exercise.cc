@@ -76,9 +76,9 @@ std::vector<Kind> allKinds() {
 
 std::string name(Kind kind) {
   static constexpr const char* kNames[kKinds] = {
-      "all_reduce", "reduce",       "broadcast",        "bcast",        "all_gather",
-      "reduce_scatter", "all_to_all", "gather",         "scatter",      "all_gather_v",
-      "reduce_scatter_v", "all_to_all_v", "gather_v",   "scatter_v",    "send_recv"};
+      "all_reduce",       "reduce",       "broadcast", "bcast",     "all_gather",
+      "reduce_scatter",   "all_to_all",   "gather",    "scatter",   "all_gather_v",
+      "reduce_scatter_v", "all_to_all_v", "gather_v",  "scatter_v", "send_recv"};
   return kNames[static_cast<int>(kind)];
 }
 
@@ -97,14 +97,12 @@ bool canBeInPlace(Kind kind) { return kind != Kind::kAllToAllV && kind != Kind::
 
 std::string toString(const Case& wanted) {
   static constexpr const char* kMemories[] = {"plain", "shared", "mixed"};
-  return fmt::format("{} of {} {}{}{}{}, {} memory{}, seed {}", name(wanted.kind), wanted.count,
-                     name(wanted.type),
-                     isReducing(wanted.kind) ? fmt::format(", {}", name(wanted.op)) : "",
-                     hasRoot(wanted.kind) ? fmt::format(", root {}", wanted.root) : "",
-                     wanted.isInPlace ? ", in place" : "",
-                     kMemories[static_cast<int>(wanted.memory)],
-                     wanted.misalignment > 0 ? fmt::format(" + {} B", wanted.misalignment) : "",
-                     wanted.seed);
+  return fmt::format(
+      "{} of {} {}{}{}{}, {} memory{}, seed {}", name(wanted.kind), wanted.count, name(wanted.type),
+      isReducing(wanted.kind) ? fmt::format(", {}", name(wanted.op)) : "",
+      hasRoot(wanted.kind) ? fmt::format(", root {}", wanted.root) : "",
+      wanted.isInPlace ? ", in place" : "", kMemories[static_cast<int>(wanted.memory)],
+      wanted.misalignment > 0 ? fmt::format(" + {} B", wanted.misalignment) : "", wanted.seed);
 }
 
 Buffer::Buffer(RankContext& context, size_t bytes, bool isShared, size_t misalignment)
@@ -243,8 +241,7 @@ void Exercise::describeV() {
     default:
       for (size_t r = 0; r < counts_.size(); ++r) {
         inputs_.push_back({displs_[r], counts_[r], rank_, startFor(static_cast<int>(r))});
-        outputs_.push_back(
-            {recvDispls_[r], recvCounts_[r], static_cast<int>(r), startFor(rank_)});
+        outputs_.push_back({recvDispls_[r], recvCounts_[r], static_cast<int>(r), startFor(rank_)});
       }
       break;
   }
@@ -256,8 +253,8 @@ void Exercise::allocate() {
     for (const auto& part : parts) end = std::max(end, part.offset + part.count);
     return end;
   };
-  const bool isShared = case_.memory == Memory::kShared ||
-                        (case_.memory == Memory::kMixed && rank_ % 2 == 1);
+  const bool isShared =
+      case_.memory == Memory::kShared || (case_.memory == Memory::kMixed && rank_ % 2 == 1);
   const auto make = [&](size_t elements) {
     return std::make_unique<Buffer>(context_, elements * elementBytes_, isShared,
                                     case_.misalignment);
@@ -318,7 +315,8 @@ tuttiResult_t Exercise::call(tuttiStream_t stream) {
 }
 
 tuttiResult_t Exercise::callWith(tuttiRedOp_t op, tuttiStream_t stream) {
-  const auto& [kind, count, type, unused, root, isInPlace, memory, misalignment, data, seed] = case_;
+  const auto& [kind, count, type, unused, root, isInPlace, memory, misalignment, data, seed] =
+      case_;
   switch (kind) {
     case Kind::kAllReduce: return tuttiAllReduce(send_, recv_, count, type, op, comm_, stream);
     case Kind::kReduce: return tuttiReduce(send_, recv_, count, type, op, root, comm_, stream);
@@ -381,9 +379,9 @@ void Exercise::verify() {
 void Exercise::verifyParts() {
   for (const auto& part : outputs_) {
     const std::byte* found = recv_ + part.offset * elementBytes_;
-    const ptrdiff_t wrong =
-        part.of < 0 ? reduced_.firstWrong(case_.type, found, part.start, part.count)
-                    : patternOf(part.of).firstWrong(found, part.start, part.count);
+    const ptrdiff_t wrong = part.of < 0
+                                ? reduced_.firstWrong(case_.type, found, part.start, part.count)
+                                : patternOf(part.of).firstWrong(found, part.start, part.count);
     if (wrong < 0) continue;
     const auto index = static_cast<size_t>(wrong);
     const size_t at = part.start + index;
@@ -406,8 +404,8 @@ void Exercise::verifyGaps() {
   for (const auto& part : parts) {
     for (size_t i = next * elementBytes_; i < part.offset * elementBytes_; ++i) {
       if (recv_[i] != Buffer::kCanary) {
-        context_.fail(fmt::format("{}: byte {}, between two blocks, was overwritten",
-                                  toString(case_), i));
+        context_.fail(
+            fmt::format("{}: byte {}, between two blocks, was overwritten", toString(case_), i));
       }
     }
     next = std::max(next, part.offset + part.count);

@@ -44,12 +44,12 @@ TEST_P(Groups, SendAndReceiveWithoutGroup) {
       if (rank == 0) {
         buffer = message(0, 1, 0, count);
       } else {
-        TUTTI_REQUIRE(context, tuttiRecv(buffer.data(), count, tuttiInt32, rank - 1,
-                                         context.comm(), nullptr));
+        TUTTI_REQUIRE(context, tuttiRecv(buffer.data(), count, tuttiInt32, rank - 1, context.comm(),
+                                         nullptr));
       }
       if (rank + 1 < context.size()) {
-        TUTTI_REQUIRE(context, tuttiSend(buffer.data(), count, tuttiInt32, rank + 1,
-                                         context.comm(), nullptr));
+        TUTTI_REQUIRE(context, tuttiSend(buffer.data(), count, tuttiInt32, rank + 1, context.comm(),
+                                         nullptr));
       }
       requireEqual(context, buffer, message(0, 1, 0, count), "line");
     }
@@ -79,8 +79,7 @@ TEST_P(Groups, MessagesOfOnePairKeepTheirOrder) {
     size_t next = 0;
     for (int peer = 0; peer < size; ++peer) {
       for (int index = 0; index < kMessages; ++index, ++next) {
-        requireEqual(context, receives[next],
-                     message(peer, context.rank(), index, countOf(index)),
+        requireEqual(context, receives[next], message(peer, context.rank(), index, countOf(index)),
                      "message " + std::to_string(index) + " from " + std::to_string(peer));
       }
     }
@@ -158,8 +157,8 @@ TEST_P(Groups, AnErrorInsideIsTheGroupsError) {
     TUTTI_REQUIRE_ERROR(context,
                         tuttiBcast(&value, 1, tuttiInt32, context.size(), context.comm(), nullptr),
                         tuttiInvalidArgument, "root");
-    TUTTI_REQUIRE(context, tuttiAllReduce(&value, &value, 1, tuttiInt32, tuttiSum, context.comm(),
-                                          nullptr));
+    TUTTI_REQUIRE(context,
+                  tuttiAllReduce(&value, &value, 1, tuttiInt32, tuttiSum, context.comm(), nullptr));
     TUTTI_CHECK(context, tuttiGroupEnd() == tuttiInvalidArgument);
     TUTTI_CHECK(context, value == 1);
     // The communicator and this thread's groups are as before.
@@ -212,8 +211,8 @@ TEST(OneThread, DrivesTwoRanksOfFour) {
     std::vector<tuttiResult_t> results(2);
     for (size_t i = 0; i < 2; ++i) {
       joining.emplace_back([&, i] {
-        results[i] = tuttiCommInitRank(&comms[i], kRanks, id,
-                                       context.rank() * 2 + static_cast<int>(i));
+        results[i] =
+            tuttiCommInitRank(&comms[i], kRanks, id, context.rank() * 2 + static_cast<int>(i));
       });
     }
     for (auto& thread : joining) thread.join();

@@ -29,8 +29,12 @@ void runHuge(Kind kind, Launch launch) {
   options.setting = {launch, 2};
   options.limit = std::chrono::seconds(120);
   runRanks(options, [&](RankContext& context) {
-    exercise(context, {.kind = kind, .count = kCount, .type = tuttiInt8, .root = 1,
-                       .isInPlace = true, .memory = Memory::kShared});
+    exercise(context, {.kind = kind,
+                       .count = kCount,
+                       .type = tuttiInt8,
+                       .root = 1,
+                       .isInPlace = true,
+                       .memory = Memory::kShared});
   });
 }
 

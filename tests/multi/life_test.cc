@@ -80,8 +80,12 @@ TEST_P(Life, RanksLeaveOneAfterTheOther) {
     for (uint32_t round = 0; round < 10; ++round) {
       tuttiComm_t comm = context.newComm();
       for (const Kind kind : {Kind::kAllReduce, Kind::kGather, Kind::kBroadcast, Kind::kSendRecv}) {
-        exercise(context, {.kind = kind, .count = 1 + 9000 * round, .root = static_cast<int>(round),
-                           .seed = round + 1}, comm);
+        exercise(context,
+                 {.kind = kind,
+                  .count = 1 + 9000 * round,
+                  .root = static_cast<int>(round),
+                  .seed = round + 1},
+                 comm);
       }
       if ((static_cast<uint32_t>(context.rank()) + round) % 3 == 0) sleepMs(5);
       TUTTI_REQUIRE(context, tuttiCommDestroy(comm));
@@ -154,8 +158,11 @@ TEST_P(Life, ThreadsWithCommunicatorsOfTheirOwn) {
                                                    ids[static_cast<size_t>(i)], context.rank()));
           for (uint32_t round = 0; round < 6; ++round) {
             for (const Kind kind : {Kind::kAllReduce, Kind::kAllToAll, Kind::kSendRecv}) {
-              exercise(context, {.kind = kind, .count = 20 + 5000 * round,
-                                 .seed = round + static_cast<uint32_t>(i)}, comm);
+              exercise(context,
+                       {.kind = kind,
+                        .count = 20 + 5000 * round,
+                        .seed = round + static_cast<uint32_t>(i)},
+                       comm);
             }
           }
           TUTTI_REQUIRE(context, tuttiCommDestroy(comm));
@@ -176,8 +183,8 @@ INSTANTIATE_TEST_SUITE_P(All, Life, testing::ValuesIn(fewSettings()),
 void makeAndDestroy(RankContext& context) {
   tuttiComm_t comm = context.newComm();
   for (const Memory memory : {Memory::kPlain, Memory::kShared}) {
-    exercise(context, {.kind = Kind::kAllReduce, .count = 20000, .op = kPreMulSum,
-                       .memory = memory}, comm);
+    exercise(context,
+             {.kind = Kind::kAllReduce, .count = 20000, .op = kPreMulSum, .memory = memory}, comm);
   }
   tuttiStream_t stream = nullptr;
   TUTTI_REQUIRE(context, tuttiStreamCreate(comm, &stream));

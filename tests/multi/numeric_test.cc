@@ -21,8 +21,8 @@ std::vector<tuttiDataType_t> allTypes() {
 
 std::vector<Setting> settings() {
   if (kIsSanitized) return {{Launch::kThreads, 3}};
-  return {{Launch::kThreads, 1}, {Launch::kThreads, 2},   {Launch::kThreads, 3},
-          {Launch::kThreads, 8}, {Launch::kThreads, 16},  {Launch::kProcesses, 3},
+  return {{Launch::kThreads, 1},   {Launch::kThreads, 2},  {Launch::kThreads, 3},
+          {Launch::kThreads, 8},   {Launch::kThreads, 16}, {Launch::kProcesses, 3},
           {Launch::kProcesses, 4}, {Launch::kMixed, 5}};
 }
 
@@ -70,13 +70,11 @@ TEST_P(Numeric, RandomValuesStayWithinTheBound) {
   runAll(Data::kRandom);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Numeric,
-                         testing::Combine(testing::ValuesIn(allTypes()),
-                                          testing::ValuesIn(settings())),
-                         [](const auto& tested) {
-                           return name(std::get<0>(tested.param)) + "_" +
-                                  name(std::get<1>(tested.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    All, Numeric, testing::Combine(testing::ValuesIn(allTypes()), testing::ValuesIn(settings())),
+    [](const auto& tested) {
+      return name(std::get<0>(tested.param)) + "_" + name(std::get<1>(tested.param));
+    });
 
 // The references themselves.
 TEST(Values, NarrowFormatsRoundTrip) {

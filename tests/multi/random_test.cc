@@ -12,7 +12,9 @@ namespace tutti::test {
 namespace {
 
 Case randomCase(std::mt19937& random, int size) {
-  const auto below = [&](int limit) { return static_cast<int>(random() % static_cast<uint32_t>(limit)); };
+  const auto below = [&](int limit) {
+    return static_cast<int>(random() % static_cast<uint32_t>(limit));
+  };
   Case wanted;
   wanted.kind = static_cast<Kind>(below(kKinds));
   wanted.type = static_cast<tuttiDataType_t>(below(tuttiNumTypes));
@@ -58,8 +60,7 @@ TEST_P(Random, SequenceOnStreamsAndInGroups) {
       const auto calls = isGroup ? 1 + random() % 4 : 1;
       if (isGroup) TUTTI_REQUIRE(context, tuttiGroupStart());
       for (uint32_t j = 0; j < calls; ++j) {
-        underWay.push_back(
-            std::make_unique<Exercise>(context, randomCase(random, context.size())));
+        underWay.push_back(std::make_unique<Exercise>(context, randomCase(random, context.size())));
         TUTTI_REQUIRE(context, underWay.back()->call(stream));
       }
       if (isGroup) TUTTI_REQUIRE(context, tuttiGroupEnd());

@@ -365,8 +365,8 @@ void runRanks(const RunOptions& options, const Body& body) {
     if (isHung && !isInTime && !mayDie(process, options)) {
       for (const int rank : process.ranks) {
         ADD_FAILURE() << "rank " << rank << " of " << options.setting.size << " ("
-                      << name(options.setting) << ") did not end within "
-                      << options.limit.count() << " s; it was at: " << (*board).slots[rank].doing;
+                      << name(options.setting) << ") did not end within " << options.limit.count()
+                      << " s; it was at: " << (*board).slots[rank].doing;
       }
       continue;
     }

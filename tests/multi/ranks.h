@@ -1,10 +1,10 @@
 // Ranks for tests: runs one body per rank, with the ranks as threads of one process, as processes,
 // or as two processes of several threads.
 //
-// The test program itself never calls Tutti and has one thread, so it may fork: every run gets fresh
-// processes, with their own environment. What ranks tell each other outside Tutti, and their
-// failures, travel over a Board in shared memory, so a crash is a failed test and not the end of the
-// program. Every run has a wall-clock limit, after which its processes are killed.
+// The test program itself never calls Tutti and has one thread, so it may fork: every run gets
+// fresh processes, with their own environment. What ranks tell each other outside Tutti, and their
+// failures, travel over a Board in shared memory, so a crash is a failed test and not the end of
+// the program. Every run has a wall-clock limit, after which its processes are killed.
 #pragma once
 
 #include <tutti/tutti.h>

@@ -104,8 +104,7 @@ TEST_P(Streams, EarlierAndLaterWorkKeepTheirOrder) {
         TUTTI_REQUIRE(context, tuttiMemcpy(context.comm(), slowTo.data(), slowFrom.data(),
                                            kSlowBytes, stream));
       }
-      TUTTI_REQUIRE(context,
-                    tuttiMemcpy(context.comm(), work.data(), input.data(), bytes, stream));
+      TUTTI_REQUIRE(context, tuttiMemcpy(context.comm(), work.data(), input.data(), bytes, stream));
       TUTTI_REQUIRE(context, tuttiAllReduce(work.data(), work.data(), kCount, tuttiInt32, tuttiSum,
                                             context.comm(), stream));
       TUTTI_REQUIRE(context,

@@ -64,9 +64,7 @@ double decodeNarrow(const Narrow& format, uint32_t bits) {
 }
 
 uint32_t encodeNarrow(const Narrow& format, double value) {
-  const uint32_t sign = std::signbit(value)
-                            ? 1u << (format.mantissaBits + format.exponentBits)
-                            : 0;
+  const uint32_t sign = std::signbit(value) ? 1u << (format.mantissaBits + format.exponentBits) : 0;
   double magnitude = std::fabs(value);
   if (magnitude == 0) return sign;
   int exponent = std::max(std::ilogb(magnitude), format.minExponent());
@@ -75,8 +73,7 @@ uint32_t encodeNarrow(const Narrow& format, double value) {
   magnitude = std::min(magnitude, format.largest());
   if (magnitude == 0) return sign;
   exponent = std::max(std::ilogb(magnitude), format.minExponent());
-  const auto units =
-      static_cast<uint32_t>(std::ldexp(magnitude, format.mantissaBits - exponent));
+  const auto units = static_cast<uint32_t>(std::ldexp(magnitude, format.mantissaBits - exponent));
   // `units` of a normal number holds the hidden bit, which counts as one exponent.
   const auto biased = static_cast<uint32_t>(exponent - format.minExponent());
   return sign | ((biased << format.mantissaBits) + units);
@@ -122,7 +119,9 @@ uint64_t random(uint32_t seed, int rank, size_t index) {
 }
 
 // The largest integer up to which sums of integers are exact.
-int exactLimit(tuttiDataType_t type) { return std::min(1 << 20, 2 << std::min(mantissaBits(type), 19)); }
+int exactLimit(tuttiDataType_t type) {
+  return std::min(1 << 20, 2 << std::min(mantissaBits(type), 19));
+}
 
 // A float whose sum over ranks (doubled: kPreMulSum) is exact in any order.
 double exactTerm(tuttiDataType_t type, int rank, int size, uint64_t bits, size_t index) {
@@ -176,8 +175,8 @@ uint64_t reduceIntegers(tuttiDataType_t type, tuttiRedOp_t op, const std::vector
   uint64_t result = op == tuttiProd ? 1 : 0;
   for (size_t rank = 0; rank < terms.size(); ++rank) {
     const uint64_t term = loadInteger(type, terms[rank].at(index));
-    const bool isLess = isNegative ? static_cast<int64_t>(term) < static_cast<int64_t>(result)
-                                   : term < result;
+    const bool isLess =
+        isNegative ? static_cast<int64_t>(term) < static_cast<int64_t>(result) : term < result;
     switch (static_cast<int>(op)) {
       case tuttiSum:
       case tuttiAvg: result += term; break;
@@ -207,7 +206,7 @@ uint64_t reduceIntegers(tuttiDataType_t type, tuttiRedOp_t op, const std::vector
 double toleranceOf(tuttiDataType_t type, tuttiRedOp_t op, int size, double magnitude) {
   const double unit = std::ldexp(1, -mantissaBits(type) - 1);
   const auto* narrow = narrowOf(type);
-  const int minExponent = narrow != nullptr ? narrow->minExponent()
+  const int minExponent = narrow != nullptr      ? narrow->minExponent()
                           : type == tuttiFloat32 ? -126
                                                  : -1022;
   const double underflow = std::ldexp(1, minExponent - mantissaBits(type) - 1);
@@ -237,9 +236,9 @@ bool isSigned(tuttiDataType_t type) {
 }
 
 std::string name(tuttiDataType_t type) {
-  static constexpr const char* kNames[] = {"int8",    "uint8",    "int32",  "uint32",
-                                           "int64",   "uint64",   "fp16",   "fp32",
-                                           "fp64",    "bf16",     "fp8e4m3", "fp8e5m2"};
+  static constexpr const char* kNames[] = {"int8",  "uint8",  "int32",   "uint32",
+                                           "int64", "uint64", "fp16",    "fp32",
+                                           "fp64",  "bf16",   "fp8e4m3", "fp8e5m2"};
   return kNames[type];
 }
 
@@ -250,8 +249,8 @@ std::string name(tuttiRedOp_t op) {
 
 double decode(tuttiDataType_t type, const std::byte* element) {
   if (const auto* narrow = narrowOf(type)) {
-    return decodeNarrow(*narrow, sizeOf(type) == 2 ? load<uint16_t>(element)
-                                                   : load<uint8_t>(element));
+    return decodeNarrow(*narrow,
+                        sizeOf(type) == 2 ? load<uint16_t>(element) : load<uint8_t>(element));
   }
   if (type == tuttiFloat32) return load<float>(element);
   if (type == tuttiFloat64) return load<double>(element);
@@ -335,8 +334,7 @@ Reduced reduced(tuttiDataType_t type, tuttiRedOp_t op, Data data, int size, uint
     return result;
   }
   const bool isMinMax = op == tuttiMin || op == tuttiMax;
-  result.isExact =
-      isMinMax || (data == Data::kExact && (op != tuttiAvg || isPowerOfTwo(size)));
+  result.isExact = isMinMax || (data == Data::kExact && (op != tuttiAvg || isPowerOfTwo(size)));
   std::byte factorBits[8];
   encode(type, 1.0 / size, factorBits);
   const double average = decode(type, factorBits);
@@ -380,7 +378,8 @@ ptrdiff_t Reduced::firstWrong(tuttiDataType_t type, const std::byte* from, size_
 
 std::string show(tuttiDataType_t type, const std::byte* element) {
   std::string bits;
-  for (size_t i = sizeOf(type); i-- > 0;) bits += fmt::format("{:02x}", static_cast<int>(element[i]));
+  for (size_t i = sizeOf(type); i-- > 0;)
+    bits += fmt::format("{:02x}", static_cast<int>(element[i]));
   return fmt::format("{:.9g} (0x{})", decode(type, element), bits);
 }
 

@@ -118,6 +118,9 @@ struct Bfloat16Block {
   using Bits = hn::Vec<Tag32>;
   using Floats = hn::Vec<TagFloat>;
   struct Acc {
+    // Declared, since implicit constructors would not be compiled for this target.
+    HWY_INLINE Acc() {}
+    HWY_INLINE Acc(Floats evens, Floats odds) : even(evens), odd(odds) {}
     Floats even, odd;
   };
 
@@ -202,6 +205,8 @@ struct Float8Block {
   using Words = hn::Vec<Tag16>;
   using Floats = hn::Vec<TagFloat>;
   struct Acc {
+    HWY_INLINE Acc() {}
+    HWY_INLINE Acc(Floats lower, Floats upper) : low(lower), high(upper) {}
     Floats low, high;
   };
   // The format's bits stand this far left in an fp16.

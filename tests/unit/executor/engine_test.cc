@@ -110,7 +110,7 @@ TEST_P(EverySize, EveryAlgorithmGivesTheRightData) {
   const int size = GetParam();
   Ranks ranks(size);
   for (const auto collective : kCollectives) {
-    for (const uint64_t count : {uint64_t{1}, uint64_t{7}, uint64_t{1000}, uint64_t{50021}}) {
+    for (const uint64_t count : {uint64_t{1}, uint64_t{1000}, uint64_t{20011}}) {
       const Call call{collective, DataType::kFloat32, RedOp::kSum, count, size - 1};
       for (const auto& candidate : plan::candidates(ranks.world(), call)) {
         if (!candidate.isUsable) continue;

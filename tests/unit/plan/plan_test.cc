@@ -36,7 +36,7 @@ TEST(Plan, isTheSameEveryTime) {
 }
 
 TEST(Plan, smallGoesOverTheBoardAndLargeInPlace) {
-  const ir::World world = makeWorld(4, Reach::kAddress);
+  const ir::World world = makeWorld(4, Reach::kAddress, 2);
   for (const Collective collective :
        {Collective::kAllReduce, Collective::kReduce, Collective::kBroadcast, Collective::kAllGather,
         Collective::kReduceScatter, Collective::kAllToAll, Collective::kGather,
@@ -78,7 +78,7 @@ TEST(Plan, messagesChooseByRoundsThenByBytes) {
   const std::string large = chosen(world, makeCall(Collective::kAllReduce, 256 << 20));
   EXPECT_NE(large, "recursive_doubling");
   EXPECT_NE(large, "one_shot");
-  EXPECT_EQ(chosen(makeWorld(15, Reach::kMessage), makeCall(Collective::kAllGather, 8)), "bruck");
+  EXPECT_EQ(chosen(makeWorld(63, Reach::kMessage), makeCall(Collective::kAllGather, 8)), "bruck");
   for (const auto& candidate : candidates(world, makeCall(Collective::kAllReduce, 1 << 20))) {
     EXPECT_EQ(candidate.isUsable, candidate.algorithm != "direct");
   }
@@ -123,12 +123,12 @@ TEST(Plan, ranksThatShareCoresPayForRounds) {
 
 TEST(Plan, kernelCopiesAreTakenWhereTheyAreFaster) {
   const auto call = makeCall(Collective::kBroadcast, 64 << 20);
-  ir::World world = makeWorld(4, Reach::kMapped);
-  world.costs.peerCopyBytesPerSecond = 1e12;
+  ir::World world = makeWorld(4, Reach::kMapped, 2);
+  world.costs.peerCopyMemoryBytesPerSecond = 1e12;
   EXPECT_TRUE(plan(world, call, {})->acceptsKernelCopy);
-  world.costs.peerCopyBytesPerSecond = 1e6;
+  world.costs.peerCopyMemoryBytesPerSecond = 1e6;
   EXPECT_FALSE(plan(world, call, {})->acceptsKernelCopy);
-  world.costs.peerCopyBytesPerSecond = 1e12;
+  world.costs.peerCopyMemoryBytesPerSecond = 1e12;
   world.canCopyPeer = false;
   EXPECT_FALSE(plan(world, call, {})->acceptsKernelCopy);
 }

@@ -61,7 +61,7 @@ void play(Pair& pair, int mine, uint64_t turns) {
   }
 }
 
-constexpr uint64_t kTurns = 20000;
+constexpr uint64_t kTurns = 6000;
 
 TEST(Bell, LosesNoWakeUpBetweenThreads) {
   Pair pair{};
@@ -92,7 +92,7 @@ TEST(Bell, LosesNoWakeUpBetweenProcesses) {
 // Many ringers, one sleeper: the flag that one of them takes down must not hide the others' news.
 TEST(Bell, LosesNoWakeUpAmongManyRingers) {
   constexpr int kRingers = 4;
-  constexpr uint64_t kRounds = 3000;
+  constexpr uint64_t kRounds = 1000;
   prepareSleeping();
   Bell bell{};
   std::atomic<uint64_t> said[kRingers] = {};
