@@ -1,7 +1,7 @@
 // The memory that mapped ranks share: one segment per rank and communicator.
 //
-// A rank writes only its own segment, except for bells (anyone may ring). Everything that peers poll
-// is one atomic on a cache line of its own. Layout, in this order:
+// A rank writes only its own segment, except for bells (anyone may ring). Everything that peers
+// poll is one atomic on a cache line of its own. Layout, in this order:
 //
 //   SegmentHeader           identity, bell, progress, state, the log of recent operations
 //   FifoAck[size][channel]  how many messages this rank consumed from each sender
@@ -53,7 +53,7 @@ struct alignas(kLine) FifoAck {
 
 // Where a waiting rank sleeps.
 struct alignas(kLine) Bell {
-  std::atomic<uint32_t> count;      // the futex word
+  std::atomic<uint32_t> count;       // the futex word
   std::atomic<uint32_t> isSleeping;  // somebody waits on it
 };
 
@@ -102,9 +102,8 @@ inline size_t slotsOffset(int size) {
   return boardOffset(size) + sizeof(Post) * static_cast<size_t>(kBoardOps * ir::Limits::kPosts);
 }
 inline size_t SegmentView::bytesFor(int size) {
-  return slotsOffset(size) +
-         sizeof(FifoSlot) *
-             static_cast<size_t>(size * ir::Limits::kChannels * ir::Limits::kFifoSlots);
+  return slotsOffset(size) + sizeof(FifoSlot) * static_cast<size_t>(size * ir::Limits::kChannels *
+                                                                    ir::Limits::kFifoSlots);
 }
 inline FifoAck& SegmentView::ack(int sender, int channel) const {
   auto* acks = reinterpret_cast<FifoAck*>(base + kAcksOffset);
@@ -124,7 +123,8 @@ inline FifoSlot& SegmentView::slot(int receiver, int channel, uint64_t message) 
 // first announces itself, then lets every core pass a barrier (membarrier), then looks once more.
 void ringSlow(Bell& bell);
 inline void ringIfSleeping(Bell& bell) {
-  if (bell.isSleeping.load(std::memory_order_relaxed) != 0) [[unlikely]] ringSlow(bell);
+  if (bell.isSleeping.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    ringSlow(bell);
 }
 
 }  // namespace tutti::transports

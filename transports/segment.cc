@@ -78,6 +78,11 @@ class MappedSegments {
 
 void prepareSleeping() { (void)hasBarrier(); }
 
+void fenceEverywhere() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (hasBarrier()) syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
+}
+
 void ringSlow(Bell& bell) {
   // One ringer wakes for all; the others saw the flag down again.
   if (bell.isSleeping.exchange(0, std::memory_order_acq_rel) == 0) return;

@@ -57,6 +57,10 @@ class PeerMapping {
   size_t bytes_ = 0;
 };
 
+// Makes every core that runs a thread of a process that uses Tutti pass a full fence (where the
+// kernel can). Microseconds.
+void fenceEverywhere();
+
 // Announces this process as a sleeper-to-be; call once before the first sleep. Idempotent.
 void prepareSleeping();
 

@@ -40,10 +40,10 @@ class Connection {
 // What a Context is made for.
 struct ContextOptions {
   ir::Rank rank = 0;
-  SegmentView segment;                // this rank's own
-  device::ShareHandle segmentShare;   // how another process opens it
-  std::byte token[32] = {};           // every segment of this communicator carries it
-  bool allowCopy = true;              // TUTTI_CMA_DISABLE is not set
+  SegmentView segment;               // this rank's own
+  device::ShareHandle segmentShare;  // how another process opens it
+  std::byte token[32] = {};          // every segment of this communicator carries it
+  bool allowCopy = true;             // TUTTI_CMA_DISABLE is not set
 };
 
 class Context {

@@ -104,8 +104,10 @@ struct NamedType {
   const char* name;
 };
 
-constexpr NamedType kMain[] = {{DataType::kFloat32, "float"},     {DataType::kFloat16, "half"},
-                               {DataType::kBfloat16, "bfloat16"}, {DataType::kFloat64, "double"},
+constexpr NamedType kMain[] = {{DataType::kFloat32, "float"},
+                               {DataType::kFloat16, "half"},
+                               {DataType::kBfloat16, "bfloat16"},
+                               {DataType::kFloat64, "double"},
                                {DataType::kInt32, "int32"}};
 constexpr NamedType kRest[] = {{DataType::kFloat8e4m3, "f8e4m3"}, {DataType::kFloat8e5m2, "f8e5m2"},
                                {DataType::kInt8, "int8"},         {DataType::kUint8, "uint8"},
@@ -129,8 +131,7 @@ void addSums() {
         for (const int destinations : {1, 2, 4}) {
           for (const bool streaming : {false, true}) {
             if (streaming && bytes < (1 << 20)) continue;
-            addReduce("sum",
-                      {type, RedOp::kSum, sources, destinations, bytes, streaming, false, 0},
+            addReduce("sum", {type, RedOp::kSum, sources, destinations, bytes, streaming, false, 0},
                       typeName);
           }
         }

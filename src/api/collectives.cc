@@ -38,18 +38,21 @@ struct Arguments {
 };
 
 Status checkType(tuttiDataType_t type) {
-  if (type >= 0 && type < tuttiNumTypes) [[likely]] return {};
+  if (type >= 0 && type < tuttiNumTypes) [[likely]]
+    return {};
   return invalid(fmt::format("{} is no data type (0..{})", static_cast<int>(type),
                              static_cast<int>(tuttiNumTypes) - 1));
 }
 
 Status checkRoot(int root, int size, const char* what) {
-  if (root >= 0 && root < size) [[likely]] return {};
+  if (root >= 0 && root < size) [[likely]]
+    return {};
   return invalid(fmt::format("{} {} is outside 0..{}", what, root, size - 1));
 }
 
 Status checkBuffer(const void* buffer, const char* what) {
-  if (buffer != nullptr) [[likely]] return {};
+  if (buffer != nullptr) [[likely]]
+    return {};
   return invalid(fmt::format("the {} buffer is null", what));
 }
 
@@ -58,7 +61,8 @@ Status checkCount(size_t count, tuttiDataType_t type, int blocks) {
   constexpr uint64_t kMaxBytes = uint64_t{1} << 56;
   const uint64_t perElement =
       ir::sizeOf(static_cast<ir::DataType>(type)) * static_cast<uint64_t>(blocks);
-  if (count <= kMaxBytes / perElement) [[likely]] return {};
+  if (count <= kMaxBytes / perElement) [[likely]]
+    return {};
   return invalid(fmt::format("{} elements are more than any memory holds", count));
 }
 
@@ -92,8 +96,7 @@ Status makeWork(Communicator& communicator, Collective collective, const Argumen
   const auto type = static_cast<ir::DataType>(arguments.type);
   work.call = {collective, type, ir::RedOp::kSum, arguments.count, arguments.root};
   if (ir::isReducing(collective)) {
-    TUTTI_ASSIGN_OR_RETURN(const auto op,
-                           communicator.redOps().resolve(arguments.op, type, size));
+    TUTTI_ASSIGN_OR_RETURN(const auto op, communicator.redOps().resolve(arguments.op, type, size));
     work.call.op = op.op;
     work.factor = op.factor;
   }
@@ -124,8 +127,7 @@ Status submitWork(Collective collective, const Arguments& arguments) {
 }
 
 tuttiResult_t call(const char* function, Collective collective, const Arguments& arguments) {
-  return enter(function,
-               [&] { return comm::latch(submitWork(collective, arguments)); });
+  return enter(function, [&] { return comm::latch(submitWork(collective, arguments)); });
 }
 
 // Counts and displacements of a V form, checked; null displacements mean packed.
@@ -239,8 +241,7 @@ Status submitAllToAllV(const Arguments& arguments, const size_t* sendCounts,
     const auto s = static_cast<size_t>(to);
     const auto r = static_cast<size_t>(from);
     messages.send(elementAt(arguments.send, sends.displs[s], type), sends.counts[s], to);
-    messages.receive(elementAt(arguments.recv, receives.displs[r], type), receives.counts[r],
-                     from);
+    messages.receive(elementAt(arguments.recv, receives.displs[r], type), receives.counts[r], from);
   }
   return messages.finish();
 }
@@ -259,8 +260,7 @@ Status submitRootedV(Collective collective, const Arguments& arguments, size_t o
   const void* ownBuffer = isGather ? arguments.send : arguments.recv;
   tutti::executor::BlockTable table;
   if (isRoot) {
-    TUTTI_ASSIGN_OR_RETURN(table,
-                           makeTable(counts, displs, communicator->size(), arguments.type));
+    TUTTI_ASSIGN_OR_RETURN(table, makeTable(counts, displs, communicator->size(), arguments.type));
     const auto own = table.counts[static_cast<size_t>(arguments.root)];
     if (own != ownCount) {
       return invalid(fmt::format("root's own count is {}, but the array says {}", ownCount, own));
@@ -269,11 +269,10 @@ Status submitRootedV(Collective collective, const Arguments& arguments, size_t o
   if (ownCount > 0) {
     TUTTI_RETURN_IF_ERROR(checkBuffer(ownBuffer, isGather ? "send" : "receive"));
   }
-  const bool hasAny =
-      std::accumulate(table.counts.begin(), table.counts.end(), uint64_t{0}) > 0;
+  const bool hasAny = std::accumulate(table.counts.begin(), table.counts.end(), uint64_t{0}) > 0;
   if (isRoot && hasAny) {
-    TUTTI_RETURN_IF_ERROR(checkBuffer(isGather ? arguments.recv : arguments.send,
-                                      isGather ? "receive" : "send"));
+    TUTTI_RETURN_IF_ERROR(
+        checkBuffer(isGather ? arguments.recv : arguments.send, isGather ? "receive" : "send"));
   }
   Messages messages(*handle, *communicator, arguments);
   for (size_t rank = 0; isRoot && rank < table.counts.size(); ++rank) {
@@ -368,8 +367,8 @@ tuttiResult_t tuttiAllGatherV(const void* send, size_t sendCount, void* recv,
                               tuttiComm_t comm, tuttiStream_t stream) {
   const Arguments arguments{send, recv, 0, type, tuttiSum, 0, comm, stream};
   return enter(__func__, [&] {
-    return comm::latch(submitGatherOrReduceV(Collective::kAllGatherV, arguments, sendCount,
-                                             recvCounts, displs));
+    return comm::latch(
+        submitGatherOrReduceV(Collective::kAllGatherV, arguments, sendCount, recvCounts, displs));
   });
 }
 
@@ -388,14 +387,13 @@ tuttiResult_t tuttiAllToAllV(const void* send, const size_t* sendCounts, const s
                              tuttiDataType_t type, tuttiComm_t comm, tuttiStream_t stream) {
   const Arguments arguments{send, recv, 0, type, tuttiSum, 0, comm, stream};
   return enter(__func__, [&] {
-    return comm::latch(
-        submitAllToAllV(arguments, sendCounts, sendDispls, recvCounts, recvDispls));
+    return comm::latch(submitAllToAllV(arguments, sendCounts, sendDispls, recvCounts, recvDispls));
   });
 }
 
-tuttiResult_t tuttiGatherV(const void* send, size_t sendCount, void* recv,
-                           const size_t* recvCounts, const size_t* displs, tuttiDataType_t type,
-                           int root, tuttiComm_t comm, tuttiStream_t stream) {
+tuttiResult_t tuttiGatherV(const void* send, size_t sendCount, void* recv, const size_t* recvCounts,
+                           const size_t* displs, tuttiDataType_t type, int root, tuttiComm_t comm,
+                           tuttiStream_t stream) {
   const Arguments arguments{send, recv, 0, type, tuttiSum, root, comm, stream};
   return enter(__func__, [&] {
     return comm::latch(

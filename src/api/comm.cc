@@ -19,10 +19,10 @@ using tutti::api::handleOf;
 using tutti::api::invalid;
 using tutti::base::Code;
 using tutti::base::Status;
-using tutti::comm::UniqueId;
 using tutti::comm::CommConfig;
 using tutti::comm::Handle;
 using tutti::comm::InitArgs;
+using tutti::comm::UniqueId;
 namespace base = tutti::base;
 namespace comm = tutti::comm;
 
@@ -380,8 +380,8 @@ tuttiResult_t tuttiGetLauncherUniqueId(tuttiUniqueId* id, const char* tag) {
   return enter(__func__, [&]() -> Status {
     if (id == nullptr) return invalid("id is null");
     TUTTI_ASSIGN_OR_RETURN(const auto info, comm::detectLauncher());
-    TUTTI_ASSIGN_OR_RETURN(const UniqueId made, comm::launcherUniqueId(
-                                                    info, tag == nullptr ? "" : tag));
+    TUTTI_ASSIGN_OR_RETURN(const UniqueId made,
+                           comm::launcherUniqueId(info, tag == nullptr ? "" : tag));
     LauncherIds::instance().add(made);
     *id = toC(made);
     return {};

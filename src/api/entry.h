@@ -28,7 +28,8 @@ template <typename Body>
 tuttiResult_t enter(const char* function, Body&& body) noexcept {
   try {
     const base::Status status = body();
-    if (status.isOk()) [[likely]] return tuttiSuccess;
+    if (status.isOk()) [[likely]]
+      return tuttiSuccess;
     return report(function, status);
   } catch (const std::bad_alloc&) {
     return report(function, {base::Code::kSystemError, base::kErrOutOfMemory, "out of memory"});

@@ -106,8 +106,7 @@ tuttiResult_t tuttiStreamCreate(tuttiComm_t comm, tuttiStream_t* stream) {
 tuttiResult_t tuttiStreamSynchronize(tuttiComm_t comm, tuttiStream_t stream) {
   return enter(__func__, [&]() -> Status {
     if (stream == nullptr) return {};
-    return withDevice(comm,
-                      [&](device::Device& on) { return on.order().synchronize(stream); });
+    return withDevice(comm, [&](device::Device& on) { return on.order().synchronize(stream); });
   });
 }
 
@@ -127,8 +126,7 @@ tuttiResult_t tuttiStreamQuery(tuttiComm_t comm, tuttiStream_t stream, int* isDo
 tuttiResult_t tuttiStreamDestroy(tuttiComm_t comm, tuttiStream_t stream) {
   return enter(__func__, [&]() -> Status {
     if (stream == nullptr) return {};
-    return withDevice(comm,
-                      [&](device::Device& on) { return on.order().destroyStream(stream); });
+    return withDevice(comm, [&](device::Device& on) { return on.order().destroyStream(stream); });
   });
 }
 
@@ -143,9 +141,8 @@ tuttiResult_t tuttiRedOpCreatePreMulSum(tuttiRedOp_t* op, void* scalar, tuttiDat
     TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(comm));
     const Handle::Call inside(*handle);
     TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle->ready());
-    TUTTI_ASSIGN_OR_RETURN(const int32_t made,
-                           communicator->redOps().create(
-                               scalar, static_cast<tutti::ir::DataType>(type)));
+    TUTTI_ASSIGN_OR_RETURN(const int32_t made, communicator->redOps().create(
+                                                   scalar, static_cast<tutti::ir::DataType>(type)));
     *op = static_cast<tuttiRedOp_t>(made);
     return {};
   });

@@ -69,8 +69,8 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}                // NOLINT(google-explicit-constructor)
-  Result(Status failure) : status_(std::move(failure)) {}      // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}            // NOLINT(google-explicit-constructor)
+  Result(Status failure) : status_(std::move(failure)) {}  // NOLINT(google-explicit-constructor)
 
   bool isOk() const { return value_.has_value(); }
   explicit operator bool() const { return isOk(); }
@@ -92,20 +92,20 @@ class [[nodiscard]] Result {
 }  // namespace tutti::base
 
 // Returns the failure of `expression` (a Status) from the enclosing function.
-#define TUTTI_RETURN_IF_ERROR(expression)                          \
-  do {                                                             \
-    if (auto tuttiStatus_ = (expression); !tuttiStatus_.isOk()) {  \
-      return tuttiStatus_;                                         \
-    }                                                              \
+#define TUTTI_RETURN_IF_ERROR(expression)                         \
+  do {                                                            \
+    if (auto tuttiStatus_ = (expression); !tuttiStatus_.isOk()) { \
+      return tuttiStatus_;                                        \
+    }                                                             \
   } while (false)
 
 #define TUTTI_CONCAT_INNER_(a, b) a##b
 #define TUTTI_CONCAT_(a, b) TUTTI_CONCAT_INNER_(a, b)
 
 // Declares `declaration` from a Result, or returns its failure from the enclosing function.
-#define TUTTI_ASSIGN_OR_RETURN(declaration, expression)                                     \
-  auto TUTTI_CONCAT_(tuttiResult_, __LINE__) = (expression);                                \
-  if (!TUTTI_CONCAT_(tuttiResult_, __LINE__).isOk()) {                                      \
-    return TUTTI_CONCAT_(tuttiResult_, __LINE__).status();                                  \
-  }                                                                                         \
+#define TUTTI_ASSIGN_OR_RETURN(declaration, expression)      \
+  auto TUTTI_CONCAT_(tuttiResult_, __LINE__) = (expression); \
+  if (!TUTTI_CONCAT_(tuttiResult_, __LINE__).isOk()) {       \
+    return TUTTI_CONCAT_(tuttiResult_, __LINE__).status();   \
+  }                                                          \
   declaration = TUTTI_CONCAT_(tuttiResult_, __LINE__).take()

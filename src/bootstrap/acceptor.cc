@@ -163,7 +163,7 @@ void Acceptor::admit(UniqueFd fd, const Address& from) {
   guest->fd = std::move(fd);
   guest->from = from;
   guest->place = unproven_.insert(unproven_.end(), guest);
-  guest->timer = reactor_.at(base::nowNs() + kProofNs,
+  guest->timer = reactor_.at(base::nowNs() + kHelloNs,
                              [this, guest] { drop(guest, "it said too little for a second"); });
   guest->watch =
       reactor_.watch(guest->fd.get(), EPOLLIN, [this, guest](uint32_t) { onBytes(guest); });
@@ -224,6 +224,9 @@ bool Acceptor::advance(const std::shared_ptr<Unproven>& guest) {
     return false;
   }
   guest->isGreeted = true;
+  reactor_.cancel(guest->timer);
+  guest->timer = reactor_.at(base::nowNs() + kAnswerNs,
+                             [this, guest] { drop(guest, "it does not prove anything"); });
   return true;
 }
 
@@ -233,6 +236,10 @@ void Acceptor::promote(const std::shared_ptr<Unproven>& guest) {
   unproven_.erase(guest->place);
   const auto found = expected_.find(guest->handshake.name());
   if (found == expected_.end()) return;
+  const std::string& welcome = guest->handshake.welcome();
+  const ssize_t sent =
+      send(guest->fd.get(), welcome.data(), welcome.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (static_cast<size_t>(sent) != welcome.size()) return;  // gone meanwhile
   const OnChannel onChannel = found->second.onChannel;
   onChannel(std::make_shared<Channel>(reactor_, std::move(guest->fd), guest->handshake.keys()));
 }

@@ -17,7 +17,10 @@
 namespace tutti::bootstrap {
 
 inline constexpr size_t kMaxUnproven = 256;
-inline constexpr int64_t kProofNs = 1'000'000'000;
+// For the hello. A process that is starved of time may need longer; it tries again.
+inline constexpr int64_t kHelloNs = 1'000'000'000;
+// For the answer of one that knows the name of something expected here, so is hardly a stranger.
+inline constexpr int64_t kAnswerNs = 10'000'000'000;
 
 // A listening socket, closed with its last owner.
 class ListenSocket {

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -30,6 +31,8 @@ constexpr int64_t kRoundNs = 5000 * kMs;
 constexpr int64_t kPauseNs = 50 * kMs;
 // How long a server that should be there may refuse: its queue may overflow for a moment.
 constexpr int64_t kImpatientNs = 1500 * kMs;
+// How long one that is there may drop connections: a machine may be too busy for its time limits.
+constexpr int64_t kBusyNs = 60'000 * kMs;
 
 // Loopback first where it is the right host's, last where it cannot be.
 std::vector<Address> orderCandidates(std::vector<Address> addresses, uint64_t hostKey) {
@@ -141,17 +144,30 @@ void Dialer::sendHello(size_t index) {
 void Dialer::onBytes(size_t index) {
   Attempt& attempt = attempts_[index];
   char buffer[kChallengeBytes];
-  const size_t wanted = kChallengeBytes - attempt.received.size();
-  const ssize_t got = recv(attempt.fd.get(), buffer, wanted, 0);
+  // Never more than the handshake needs; what follows belongs to the channel.
+  const size_t expected = attempt.isAnswered ? kWelcomeBytes : kChallengeBytes;
+  const ssize_t got = recv(attempt.fd.get(), buffer, expected - attempt.received.size(), 0);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  attempt.isDropped = got <= 0;
   if (got < 0) return endAttempt(index, std::strerror(errno));
   if (got == 0) return endAttempt(index, "connected, but was dropped");
   attempt.received.append(buffer, static_cast<size_t>(got));
-  if (!ServerHandshake::isPlausible(attempt.received)) {
+  if (!attempt.isAnswered && !ServerHandshake::isPlausible(attempt.received)) {
     return endAttempt(index, "something else than Tutti answers");
   }
-  if (attempt.received.size() < kChallengeBytes) return;
-  attempt.reject = attempt.handshake->onChallenge(attempt.received);
+  if (attempt.received.size() < expected) return;
+  const std::string received = std::exchange(attempt.received, {});
+  if (!attempt.isAnswered) return onChallenge(index, received);
+  if (attempt.handshake->onWelcome(received) != Reject::kNone) {
+    return endAttempt(index, "its proof of the secret is wrong");
+  }
+  reactor_.unwatch(std::exchange(attempt.watch, 0));
+  finish(std::make_shared<Channel>(reactor_, std::move(attempt.fd), attempt.handshake->keys()));
+}
+
+void Dialer::onChallenge(size_t index, const std::string& challenge) {
+  Attempt& attempt = attempts_[index];
+  attempt.reject = attempt.handshake->onChallenge(challenge);
   attempt.serverVersion = attempt.handshake->serverVersion();
   if (attempt.reject != Reject::kNone) {
     return endAttempt(index, attempt.reject == Reject::kVersion
@@ -160,9 +176,9 @@ void Dialer::onBytes(size_t index) {
   }
   const std::string& answer = attempt.handshake->answer();
   const ssize_t sent = send(attempt.fd.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
-  if (sent != static_cast<ssize_t>(answer.size())) return endAttempt(index, std::strerror(errno));
-  reactor_.unwatch(std::exchange(attempt.watch, 0));
-  finish(std::make_shared<Channel>(reactor_, std::move(attempt.fd), attempt.handshake->keys()));
+  attempt.isDropped = sent != static_cast<ssize_t>(answer.size());
+  if (attempt.isDropped) return endAttempt(index, std::strerror(errno));
+  attempt.isAnswered = true;
 }
 
 void Dialer::endAttempt(size_t index, std::string outcome) {
@@ -177,17 +193,23 @@ void Dialer::endAttempt(size_t index, std::string outcome) {
   if (isRoundOver) endRound();
 }
 
+bool Dialer::isHopeless() const {
+  bool isDropped = false;
+  bool isUnknown = false;
+  for (const Attempt& attempt : attempts_) {
+    if (attempt.reject == Reject::kVersion) return true;
+    isUnknown |= attempt.reject == Reject::kUnknownName;
+    isDropped |= attempt.isDropped;
+  }
+  if (target_.isPatient) return false;
+  if (isUnknown) return true;
+  return base::nowNs() - startNs_ > (isDropped ? kBusyNs : kImpatientNs);
+}
+
 void Dialer::endRound() {
   reactor_.cancel(staggerTimer_);
   reactor_.cancel(roundTimer_);
-  const auto hasReject = [&](Reject reject) {
-    return std::any_of(attempts_.begin(), attempts_.end(),
-                       [&](const Attempt& each) { return each.reject == reject; });
-  };
-  const bool isHopeless = hasReject(Reject::kVersion) ||
-                          (!target_.isPatient && hasReject(Reject::kUnknownName)) ||
-                          (!target_.isPatient && base::nowNs() - startNs_ > kImpatientNs);
-  if (isHopeless) return finish(describeFailure());
+  if (isHopeless()) return finish(describeFailure());
   const std::weak_ptr<Dialer> self = weak_from_this();
   roundTimer_ = reactor_.at(base::nowNs() + kPauseNs, [self] {
     const auto dialer = self.lock();

@@ -44,6 +44,8 @@ class Dialer : public std::enable_shared_from_this<Dialer> {
     std::string received;
     uint64_t watch = 0;
     bool isConnected = false;
+    bool isAnswered = false;  // the challenge came and was answered; the welcome is awaited
+    bool isDropped = false;   // somebody listened, but ended it: may be too busy
     bool isOver = false;
     std::string outcome = "not tried";
     Reject reject = Reject::kNone;
@@ -57,6 +59,8 @@ class Dialer : public std::enable_shared_from_this<Dialer> {
   void onEvents(size_t index, uint32_t events);
   void sendHello(size_t index);
   void onBytes(size_t index);
+  void onChallenge(size_t index, const std::string& challenge);
+  bool isHopeless() const;
   void endAttempt(size_t index, std::string outcome);
   void endRound();
   void finish(base::Result<std::shared_ptr<Channel>> result);

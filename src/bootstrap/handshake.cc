@@ -137,8 +137,13 @@ Reject ClientHandshake::onChallenge(std::string_view challenge) {
   if (!isEqualSecret(challenge.substr(kChallengeHeadBytes), asText(expected)))
     return Reject::kProof;
   answer_ = asText(keyedHash(secret_, {"client", hello_, challenge}));
+  welcome_ = asText(keyedHash(secret_, {"welcome", hello_, challenge}));
   keys_ = deriveKeys(secret_, hello_, challenge, true, isEncrypted);
   return Reject::kNone;
+}
+
+Reject ClientHandshake::onWelcome(std::string_view welcome) const {
+  return isEqualSecret(welcome, welcome_) ? Reject::kNone : Reject::kProof;
 }
 
 bool ServerHandshake::isPlausible(std::string_view bytes) {
@@ -173,7 +178,9 @@ Reject ServerHandshake::onHello(std::string_view hello, const FindSecret& findSe
 
 Reject ServerHandshake::onAnswer(std::string_view answer) {
   const Key expected = keyedHash(secret_, {"client", hello_, challenge_});
-  return isEqualSecret(answer, asText(expected)) ? Reject::kNone : Reject::kProof;
+  if (!isEqualSecret(answer, asText(expected))) return Reject::kProof;
+  welcome_ = asText(keyedHash(secret_, {"welcome", hello_, challenge_}));
+  return Reject::kNone;
 }
 
 }  // namespace tutti::bootstrap

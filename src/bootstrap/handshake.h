@@ -4,6 +4,7 @@
 //   client -> server  hello      magic, version, flags, name of the secret, 32-byte nonce
 //   server -> client  challenge  magic, version, status, flags, 32-byte nonce, proof
 //   client -> server  answer     proof
+//   server -> client  welcome    proof that the answer was accepted in time
 //
 // A proof is BLAKE2b keyed with the secret over the prover's role and everything said before, so it
 // fits no other connection, direction or version. What follows are frames: length (u32), type (u8),
@@ -25,6 +26,7 @@ namespace tutti::bootstrap {
 inline constexpr size_t kHelloBytes = 56;
 inline constexpr size_t kChallengeBytes = 72;
 inline constexpr size_t kAnswerBytes = 32;
+inline constexpr size_t kWelcomeBytes = 32;
 
 inline constexpr size_t kFrameHeaderBytes = 5;
 inline constexpr size_t kFrameTagBytes = 16;
@@ -91,6 +93,10 @@ class ClientHandshake {
   Reject onChallenge(std::string_view challenge);
 
   const std::string& answer() const { return answer_; }
+
+  // Takes the welcome (kWelcomeBytes); then the connection is ready for frames.
+  Reject onWelcome(std::string_view welcome) const;
+
   const FrameKeys& keys() const { return keys_; }
   uint16_t serverVersion() const { return serverVersion_; }
 
@@ -98,6 +104,7 @@ class ClientHandshake {
   Key secret_;
   std::string hello_;
   std::string answer_;
+  std::string welcome_;  // as it must be
   FrameKeys keys_;
   uint16_t serverVersion_ = 0;
 };
@@ -117,8 +124,10 @@ class ServerHandshake {
 
   const std::string& challenge() const { return challenge_; }
 
-  // Takes the answer (kAnswerBytes).
+  // Takes the answer (kAnswerBytes). On kNone, welcome() is to be sent, ahead of any frame.
   Reject onAnswer(std::string_view answer);
+
+  const std::string& welcome() const { return welcome_; }
 
   const KeyId& name() const { return name_; }
   const FrameKeys& keys() const { return keys_; }
@@ -128,6 +137,7 @@ class ServerHandshake {
   KeyId name_{};
   std::string hello_;
   std::string challenge_;
+  std::string welcome_;
   FrameKeys keys_;
 };
 

@@ -19,6 +19,7 @@
 #include <optional>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "src/cli/commands.h"
 #include "src/cli/demo_checks.h"
@@ -213,12 +214,20 @@ class Job {
     std::sort(failed.begin(), failed.end(),
               [this](int a, int b) { return board_.ranks[a].order < board_.ranks[b].order; });
     result.code = kExitPeerFailed;
+    std::vector<std::pair<std::string, std::string>> reports;  // ranks, text
     for (const int rank : failed) {
       const auto& slot = board_.ranks[rank];
       if (slot.result == tuttiUnhandledDeviceError) result.code = kExitNoDevice;
-      result.problems.push_back(
-          fmt::format("rank {}, {}: {}", rank, doingText(slot.doing.load()), slot.error));
+      const auto text = fmt::format("{}: {}", doingText(slot.doing.load()), slot.error);
+      const auto same = std::find_if(reports.begin(), reports.end(),
+                                     [&](const auto& report) { return report.second == text; });
+      if (same == reports.end()) {
+        reports.emplace_back(fmt::format("rank {}", rank), text);
+      } else {
+        same->first += fmt::format(" and {}", rank);
+      }
     }
+    for (const auto& [ranks, text] : reports) result.problems.push_back(ranks + ", " + text);
   }
 
   const JobPlan& plan_;

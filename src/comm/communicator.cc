@@ -25,8 +25,8 @@ constexpr uint64_t kStreamingBytes = 8 << 20;
 
 using Flag = std::shared_ptr<std::atomic<uint32_t>>;
 
-// Sets `gate` once the stream gets there, and keeps it until then: the operation may have failed and
-// gone before.
+// Sets `gate` once the stream gets there, and keeps it until then: the operation may have failed
+// and gone before.
 Status openGateAfter(device::StreamOrder& order, void* stream, const Flag& gate) {
   auto kept = std::make_unique<Flag>(gate);
   const auto wake = [](void* context) {
@@ -45,8 +45,7 @@ Communicator::~Communicator() {
   if (control_ != nullptr) control_->announceLeave();
 }
 
-base::Result<executor::Operation*> Communicator::start(Work& work,
-                                                       std::vector<StreamHold>* holds) {
+base::Result<executor::Operation*> Communicator::start(Work& work, std::vector<StreamHold>* holds) {
   if (engine_->hasFailed()) [[unlikely]] {
     return engine_->failure().withContext("the communicator failed before");
   }
@@ -92,8 +91,7 @@ base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFo
   TUTTI_ASSIGN_OR_RETURN(programs->main,
                          executor::compile(schedule, work.call, work.table, kStreamingBytes));
   if (schedule.needsPeerMemory) {
-    TUTTI_ASSIGN_OR_RETURN(const ir::Schedule other,
-                           schedule::lowerFallback(plan, size(), rank_));
+    TUTTI_ASSIGN_OR_RETURN(const ir::Schedule other, schedule::lowerFallback(plan, size(), rank_));
     TUTTI_ASSIGN_OR_RETURN(auto fallback,
                            executor::compile(other, work.call, work.table, kStreamingBytes));
     programs->fallback = std::make_unique<executor::Program>(std::move(fallback));
@@ -113,7 +111,7 @@ Status Communicator::finalize() {
 
 void Communicator::abort(const Status& why) {
   engine_->abort(why);
-  control_->announceAbort(why.text());
+  control_->announceAbort(engine_->failure().text());  // the first cause, where there was one
 }
 
 Status Communicator::asyncStatus() {
@@ -142,8 +140,7 @@ std::string Communicator::describeRank(ir::Rank rank) const {
 }
 
 base::Result<InitArgs> Communicator::splitArgs(int color, int key, const CommConfig& config) {
-  TUTTI_ASSIGN_OR_RETURN(const auto entries,
-                         control_->allGather(fmt::format("{} {}", color, key)));
+  TUTTI_ASSIGN_OR_RETURN(const auto entries, control_->allGather(fmt::format("{} {}", color, key)));
   struct Member {
     int key;
     ir::Rank rank;
@@ -177,9 +174,9 @@ base::Result<InitArgs> Communicator::splitArgs(int color, int key, const CommCon
   const auto& text = ids[static_cast<size_t>(members.front().rank)];
   bootstrap::UniqueId id;
   if (text.size() != id.bytes.size()) {
-    return Status(Code::kRemoteError, base::kErrInternal,
-                  fmt::format("rank {} could not serve the new communicator",
-                              members.front().rank));
+    return Status(
+        Code::kRemoteError, base::kErrInternal,
+        fmt::format("rank {} could not serve the new communicator", members.front().rank));
   }
   std::copy_n(reinterpret_cast<const std::byte*>(text.data()), text.size(), id.bytes.begin());
   args.ids.push_back(id);

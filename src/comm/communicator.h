@@ -78,14 +78,14 @@ class Communicator {
   RedOps& redOps() { return redOps_; }
   bootstrap::ControlPlane& control() { return *control_; }
 
-  // Queues `work` on the engine; the caller waits for the result. Null: it is asynchronous (it has a
-  // stream, or the communicator does not block) and the progress thread drives it. The calls of a
+  // Queues `work` on the engine; the caller waits for the result. Null: it is asynchronous (it has
+  // a stream, or the communicator does not block) and the progress thread drives it. The calls of a
   // group run together, so none of them may wait for another's hold of their stream: with `holds`
   // it is the caller who takes the holds, once all were started.
   base::Result<executor::Operation*> start(Work& work, std::vector<StreamHold>* holds = nullptr);
 
-  // start and wait for blocking work that finds a plan made and nothing under way; null where it has
-  // to go the long way.
+  // start and wait for blocking work that finds a plan made and nothing under way; null where it
+  // has to go the long way.
   std::optional<base::Status> runAtOnce(const Work& work) {
     if (work.stream != nullptr || !config_.isBlocking || !work.table.counts.empty()) return {};
     const auto& programs = plans_.find(work.call);

@@ -57,9 +57,9 @@ json describeConfiguration() {
 
 json describeHost() {
   const auto host = topology::discoverHost();
-  return {{"name", base::hostName()},       {"cpu", host.cpuModel},
+  return {{"name", base::hostName()},         {"cpu", host.cpuModel},
           {"usable_cores", host.usableCores}, {"numa_nodes", host.numaNodes},
-          {"l2_bytes", host.l2Bytes},       {"l3_bytes", host.l3Bytes},
+          {"l2_bytes", host.l2Bytes},         {"l3_bytes", host.l3Bytes},
           {"memory_bytes", host.memoryBytes}};
 }
 
@@ -68,8 +68,8 @@ json describeHost() {
 std::string describeProcess() {
   json transports = json::array();
   for (const auto* backend : transports::builtinBackends()) {
-    transports.push_back({{"name", std::string(backend->name())},
-                          {"description", backend->describe()}});
+    transports.push_back(
+        {{"name", std::string(backend->name())}, {"description", backend->describe()}});
   }
   const json all = {{"version", TUTTI_VERSION_TEXT},
                     {"host", describeHost()},
@@ -97,21 +97,21 @@ std::string Communicator::describe() {
                      {"fallback", programs.fallback ? programs.fallback->algorithm : ""},
                      {"accepts_kernel_copies", programs.main.acceptsKernelCopy}});
   });
-  const auto perPeer = sizeof(transports::FifoSlot) * ir::Limits::kChannels *
-                       ir::Limits::kFifoSlots;
-  const json all = {{"name", config_.name},
-                    {"rank", rank_},
-                    {"size", world_.size()},
-                    {"device", config_.device},
-                    {"kernel_copies", world_.canCopyPeer},
-                    {"ranks_per_core", world_.ranksPerCore()},
-                    {"ranks", ranks},
-                    {"plans", plans},
-                    {"memory",
-                     {{"segment_bytes", segment_->bytes()},
-                      {"fifo_bytes_per_peer", perPeer},
-                      {"board_bytes", sizeof(transports::Post) * transports::kBoardOps *
-                                          ir::Limits::kPosts}}}};
+  const auto perPeer =
+      sizeof(transports::FifoSlot) * ir::Limits::kChannels * ir::Limits::kFifoSlots;
+  const json all = {
+      {"name", config_.name},
+      {"rank", rank_},
+      {"size", world_.size()},
+      {"device", config_.device},
+      {"kernel_copies", world_.canCopyPeer},
+      {"ranks_per_core", world_.ranksPerCore()},
+      {"ranks", ranks},
+      {"plans", plans},
+      {"memory",
+       {{"segment_bytes", segment_->bytes()},
+        {"fifo_bytes_per_peer", perPeer},
+        {"board_bytes", sizeof(transports::Post) * transports::kBoardOps * ir::Limits::kPosts}}}};
   return all.dump(2);
 }
 

@@ -62,10 +62,9 @@ Status runSelfCopies(std::vector<Item>& items) {
     const bool isSend = isSelf(items[i], ir::Collective::kSend);
     if (!isSend && !isSelf(items[i], ir::Collective::kRecv)) continue;
     const auto other = isSend ? ir::Collective::kRecv : ir::Collective::kSend;
-    const auto match = std::find_if(items.begin() + static_cast<std::ptrdiff_t>(i) + 1, items.end(),
-                                    [&](const Item& item) {
-                                      return item.handle == items[i].handle && isSelf(item, other);
-                                    });
+    const auto match = std::find_if(
+        items.begin() + static_cast<std::ptrdiff_t>(i) + 1, items.end(),
+        [&](const Item& item) { return item.handle == items[i].handle && isSelf(item, other); });
     if (match == items.end()) {
       return {Code::kInvalidUsage, base::kErrGroupMisuse,
               "a send to oneself needs its receive in the same group, and the other way round"};
@@ -141,7 +140,8 @@ Status runGuarded(std::vector<Item>& items) {
 Status runOne(Handle& handle, Work& work) {
   TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle.ready());
   if (auto status = communicator->runAtOnce(work)) {
-    if (!status->isOk()) [[unlikely]] handle.remember(*status);
+    if (!status->isOk()) [[unlikely]]
+      handle.remember(*status);
     return *std::move(status);
   }
   auto operation = communicator->start(work);
@@ -154,7 +154,8 @@ Status runOne(Handle& handle, Work& work) {
     return {Code::kInProgress, 0, "the operation is under way"};
   }
   const Status status = communicator->engine().wait(*operation);
-  if (!status.isOk()) [[unlikely]] handle.remember(status);
+  if (!status.isOk()) [[unlikely]]
+    handle.remember(status);
   return status;
 }
 

@@ -18,8 +18,8 @@ base::Status groupEnd();
 // Is a group open in this thread?
 bool isInGroup();
 
-// Queues work, or runs it now if no group is open; the caller holds a Handle::Call. `work` holds a collective that has a schedule, or
-// a send or receive.
+// Queues work, or runs it now if no group is open; the caller holds a Handle::Call. `work` holds a
+// collective that has a schedule, or a send or receive.
 base::Status submit(Handle& handle, Work&& work);
 
 // A failure of a call inside a group ends the group. Returns the same status.

@@ -100,8 +100,8 @@ Status Communicator::join(const InitArgs& args, const std::atomic<bool>* isAbort
 
 Status Communicator::openTransports() {
   const auto token = control_->deriveToken("segment");
-  TUTTI_ASSIGN_OR_RETURN(segment_, transports::OwnSegment::create(rank_, control_->size(),
-                                                                  token.data()));
+  TUTTI_ASSIGN_OR_RETURN(segment_,
+                         transports::OwnSegment::create(rank_, control_->size(), token.data()));
   transports::ContextOptions options;
   options.rank = rank_;
   options.segment = segment_->view();
@@ -116,8 +116,8 @@ Status Communicator::openTransports() {
                      context.status().toString());
       continue;
     }
-    transports_.push_back({std::string(backend->name()), backend->preference(), context.take(),
-                           {}, {}});
+    transports_.push_back(
+        {std::string(backend->name()), backend->preference(), context.take(), {}, {}});
   }
   std::stable_sort(transports_.begin(), transports_.end(),
                    [](const auto& a, const auto& b) { return a.preference > b.preference; });
@@ -182,7 +182,7 @@ Status Communicator::connect() {
   for (ir::Rank a = 0; a < size; ++a) {
     for (ir::Rank b = 0; b < size; ++b) {
       const auto* transport = a == b ? nullptr : best(a, b);
-      const auto reach = a == b ? ir::Reach::kAddress
+      const auto reach = a == b                 ? ir::Reach::kAddress
                          : transport == nullptr ? ir::Reach::kNone
                                                 : transport->context->reach();
       world_.reach[static_cast<size_t>(a * size + b)] = reach;
@@ -202,8 +202,8 @@ Status Communicator::connect() {
                           describeRank(rank_), describeRank(peer),
                           tried.empty() ? "none is allowed" : tried)};
     }
-    auto connection = transport->context->connect(
-        peer, transport->addresses[static_cast<size_t>(peer)]);
+    auto connection =
+        transport->context->connect(peer, transport->addresses[static_cast<size_t>(peer)]);
     if (!connection.isOk()) {
       return connection.status().withContext(
           fmt::format("connecting {} over {}", describeRank(peer), transport->name));
@@ -238,9 +238,8 @@ void Communicator::startEngine() {
   options.segment = segment_->view();
   for (const auto& connection : connections_) options.connections.push_back(connection.get());
   options.device = device_.get();
-  options.isOneProcess = std::all_of(world_.reach.begin(), world_.reach.end(), [](auto reach) {
-    return reach == ir::Reach::kAddress;
-  });
+  options.isOneProcess = std::all_of(world_.reach.begin(), world_.reach.end(),
+                                     [](auto reach) { return reach == ir::Reach::kAddress; });
   options.canCopyPeers = world_.canCopyPeer;
   options.wait = waitPolicy(world_.ranksPerCore());
   options.timeout = config_.timeout;

@@ -1,5 +1,5 @@
-// What belongs to the process rather than to a communicator: its launcher, unique ids, and the device
-// that serves tuttiMemAlloc before any communicator exists.
+// What belongs to the process rather than to a communicator: its launcher, unique ids, and the
+// device that serves tuttiMemAlloc before any communicator exists.
 #pragma once
 
 #include <memory>

@@ -22,8 +22,7 @@ std::atomic<int32_t> nextSalt{1};
 
 }  // namespace
 
-RedOps::RedOps()
-    : salt_((nextSalt.fetch_add(1, std::memory_order_relaxed) % 0x3ffff) + 1) {}
+RedOps::RedOps() : salt_((nextSalt.fetch_add(1, std::memory_order_relaxed) % 0x3ffff) + 1) {}
 
 base::Result<int32_t> RedOps::create(const void* scalar, ir::DataType type) {
   Entry entry{true, type, {}};

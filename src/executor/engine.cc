@@ -1,9 +1,11 @@
 #include "src/executor/engine.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <algorithm>
 
+#include "src/base/clock.h"
 #include "src/base/errors.h"
 #include "src/executor/progress_thread.h"
 #include "src/executor/waiter.h"
@@ -28,7 +30,13 @@ Engine::Engine(EngineOptions options)
   transports::prepareSleeping();
 }
 
-Engine::~Engine() { ProgressThread::instance().remove(*this); }
+// Streams that wait for an operation are let go, whatever became of it.
+Engine::~Engine() {
+  ProgressThread::instance().remove(*this);
+  const std::lock_guard lock(mutex_);
+  failLocked(failure());
+  finishAsync();
+}
 
 Operation* Engine::take() {
   if (pool_.empty()) return new Operation;
@@ -121,8 +129,7 @@ bool Engine::isBoardFree(uint64_t number) {
   for (auto& peer : peers_) {
     if (peer.connection == nullptr) continue;
     if (peer.completedOps + transports::kBoardOps < number) {
-      peer.completedOps =
-          peer.segment.header().completedOps.load(std::memory_order_acquire);
+      peer.completedOps = peer.segment.header().completedOps.load(std::memory_order_acquire);
     }
     least = std::min(least, peer.completedOps);
   }
@@ -339,7 +346,37 @@ void Engine::failLocked(const Status& why) {
     if (operation->isDone) continue;
     operation->isDone = true;
     operation->status = why;
+    if (!operation->isStarted || operation->number == 0) continue;
+    // From here on this rank touches nothing of its peers'.
+    options_.segment.header().completedOps.store(operation->number, std::memory_order_release);
+    awaitQuiet(*operation);
   }
+}
+
+// The user may free the buffers once the call returns, so peers that read or write them in place
+// must have stopped: they hear of the failure while they wait, within milliseconds. New ones find
+// the exposure withdrawn.
+void Engine::awaitQuiet(const Operation& operation) {
+  if (!operation.program->needsPeerMemory || !operation.program->isExposing) return;
+  constexpr int64_t kMostNs = 500'000'000;  // a peer that died never answers
+  for (int number = 0; number < ir::Limits::kPosts; ++number) {
+    options_.segment.post(operation.number, number).tag.store(0, std::memory_order_release);
+  }
+  transports::fenceEverywhere();
+  const int64_t until = base::nowNs() + kMostNs;
+  while (!isQuiet(operation) && base::nowNs() < until) sched_yield();
+}
+
+bool Engine::isQuiet(const Operation& operation) const {
+  for (const auto& peer : peers_) {
+    if (peer.connection == nullptr) continue;
+    const auto& header = peer.segment.header();
+    const auto& record = header.log[operation.number % transports::kOpLogSize];
+    const bool hasBegun = record.number.load(std::memory_order_acquire) == operation.number;
+    const bool hasEnded = header.completedOps.load(std::memory_order_acquire) >= operation.number;
+    if (hasBegun && !hasEnded) return false;
+  }
+  return true;
 }
 
 void Engine::ringEveryone() {

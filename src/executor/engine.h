@@ -4,9 +4,9 @@
 // them. Collectives run one after the other in the order they were started; sends and receives run
 // beside them, in order per peer and direction.
 //
-// Threads: start, progress and wait are called by one thread at a time (the engine locks itself only
-// while asynchronous operations are under way, which the process's progress thread drives); abort,
-// hasFailed and failure by any thread.
+// Threads: start, progress and wait are called by one thread at a time (the engine locks itself
+// only while asynchronous operations are under way, which the process's progress thread drives);
+// abort, hasFailed and failure by any thread.
 #pragma once
 
 #include <atomic>
@@ -31,8 +31,8 @@ namespace tutti::executor {
 
 // How long a wait polls before it lets others run. Nanoseconds.
 struct WaitPolicy {
-  uint64_t spinNs = 20000;    // poll without giving the core away
-  uint64_t yieldNs = 50000;   // then poll with sched_yield between
+  uint64_t spinNs = 20000;      // poll without giving the core away
+  uint64_t yieldNs = 50000;     // then poll with sched_yield between
   uint64_t sleepNs = 20000000;  // then sleep at most this long before looking for failures
 };
 
@@ -149,6 +149,8 @@ class Engine {
   void finishAsync();
   void fail(base::Status why);
   void failLocked(const base::Status& why);
+  void awaitQuiet(const Operation& operation);
+  bool isQuiet(const Operation& operation) const;
 
   Outcome runStep(Operation& operation, const FlatLane& lane, LaneState& state,
                   const FlatStep& step);
@@ -210,9 +212,9 @@ class Engine {
 
   std::vector<std::unique_ptr<Operation>> pool_;
   std::vector<Operation*> active_;
-  uint64_t prefetchedFor_ = 0;   // number of the collective whose post was fetched early
-  uint64_t history_ = 0;         // digest of all collectives so far
-  uint64_t nextNumber_ = 1;      // of the next collective to be started
+  uint64_t prefetchedFor_ = 0;  // number of the collective whose post was fetched early
+  uint64_t history_ = 0;        // digest of all collectives so far
+  uint64_t nextNumber_ = 1;     // of the next collective to be started
   uint64_t completedOps_ = 0;
   uint64_t leastCompleted_ = 0;  // by any peer, at least
 

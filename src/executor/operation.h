@@ -35,7 +35,7 @@ struct Request {
 struct Attachment {
   std::byte* input = nullptr;  // null: only by kernel-assisted copies
   std::byte* output = nullptr;
-  uint64_t inputAddress = 0;   // in the peer's process
+  uint64_t inputAddress = 0;  // in the peer's process
   uint64_t outputAddress = 0;
   device::Factor factor;
 };
@@ -50,9 +50,9 @@ struct Operation {
   Request request;
   const Programs* programs = nullptr;
   const Program* program = nullptr;
-  uint64_t number = 0;  // of this collective in the communicator, from 1; 0: send or receive
+  uint64_t number = 0;     // of this collective in the communicator, from 1; 0: send or receive
   uint64_t signature = 0;  // of the call and, for a collective, of all before it
-  uint64_t turn = 0;    // send, receive: place in the queue of its peer and direction
+  uint64_t turn = 0;       // send, receive: place in the queue of its peer and direction
   bool isStarted = false;
   bool isDone = false;
   bool isAsync = false;

@@ -135,8 +135,8 @@ class Compiler {
     program_.isCollective =
         call.collective != Collective::kSend && call.collective != Collective::kRecv;
     program_.signature = ir::signature(call);
-    const bool isIntegerAverage = call.op == ir::RedOp::kAvg && ir::isReducing(call.collective) &&
-                                  !ir::isFloat(call.type);
+    const bool isIntegerAverage =
+        call.op == ir::RedOp::kAvg && ir::isReducing(call.collective) && !ir::isFloat(call.type);
     program_.divisor = isIntegerAverage ? static_cast<uint64_t>(schedule.size) : 0;
     const bool isSum = call.op == ir::RedOp::kAvg || call.op == ir::RedOp::kPreMulSum;
     program_.kernelOp = isSum ? ir::RedOp::kSum : call.op;
@@ -327,12 +327,13 @@ base::Result<Program> compile(const ir::Schedule& schedule, const ir::Call& call
   }
   for (const auto& lane : program->lanes) {
     if (lane.iterations > 1) continue;
-    for (uint32_t i = 0; i < lane.stepCount; ++i) simplify(*program, program->steps[lane.stepBegin + i]);
+    for (uint32_t i = 0; i < lane.stepCount; ++i)
+      simplify(*program, program->steps[lane.stepBegin + i]);
   }
   if (program->scratchBytes > ir::Limits::kScratchBytes) {
-    return Status(Code::kInternalError, base::kErrInternal,
-                  fmt::format("{} needs {} bytes of scratch", schedule.algorithm,
-                              program->scratchBytes));
+    return Status(
+        Code::kInternalError, base::kErrInternal,
+        fmt::format("{} needs {} bytes of scratch", schedule.algorithm, program->scratchBytes));
   }
   return program;
 }

@@ -1,5 +1,5 @@
-// Program: a Schedule made ready to run for one count and type. Blocks have become byte ranges; what
-// is left for run time are the addresses of the user's buffers and of peers'.
+// Program: a Schedule made ready to run for one count and type. Blocks have become byte ranges;
+// what is left for run time are the addresses of the user's buffers and of peers'.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,12 @@ struct Piece {
 
 struct FlatOperand {
   ir::Space space = ir::Space::kInput;
-  uint8_t channel = 0;   // kFifo
-  bool isPeer = false;   // kInput, kOutput: of another rank
-  bool isScaled = false; // a contribution: multiplied by its rank's factor where there is one
+  uint8_t channel = 0;    // kFifo
+  bool isPeer = false;    // kInput, kOutput: of another rank
+  bool isScaled = false;  // a contribution: multiplied by its rank's factor where there is one
   ir::Rank rank = 0;
-  uint32_t post = 0;     // kBoard
-  int32_t part = -1;     // kBoard: which block of the post, -1: all of it
+  uint32_t post = 0;        // kBoard
+  int32_t part = -1;        // kBoard: which block of the post, -1: all of it
   uint32_t pieceBegin = 0;  // into Program::pieces; kFifo and kBoard have none
   uint32_t pieceCount = 0;
   uint64_t offset = 0;  // of the first piece, for simple steps
@@ -71,12 +71,12 @@ struct Program {
   bool isCollective = true;  // all ranks take part; false for send and recv
   uint64_t signature = 0;
   ir::RedOp kernelOp = ir::RedOp::kSum;  // kSum, kProd, kMax or kMin
-  uint64_t divisor = 0;      // integer average
-  bool isAttaching = false;    // this rank looks at what buffers others posted
-  bool isExposing = false;     // this rank posts its own ...
-  bool exposesInput = false;   // ... and which of them peers touch
+  uint64_t divisor = 0;                  // integer average
+  bool isAttaching = false;              // this rank looks at what buffers others posted
+  bool isExposing = false;               // this rank posts its own ...
+  bool exposesInput = false;             // ... and which of them peers touch
   bool exposesOutput = false;
-  uint64_t inputBytes = 0;   // extent of the user's buffers as far as this rank uses them
+  uint64_t inputBytes = 0;  // extent of the user's buffers as far as this rank uses them
   uint64_t outputBytes = 0;
   uint64_t scratchBytes = 0;
   bool isStreaming = false;  // results are larger than the caches

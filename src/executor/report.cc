@@ -83,19 +83,20 @@ Status Engine::mismatch(const Operation& operation, ir::Rank rank) const {
   const auto& record = recordOf(peers_[static_cast<size_t>(rank)].segment, number);
   const auto& own = recordOf(options_.segment, number);
   const bool isKnown = record.number.load(std::memory_order_acquire) == number;
-  return {Code::kInvalidUsage, base::kErrCollectiveMismatch,
-          fmt::format("ranks disagree on operation {}: {} called {}, this rank ({}) called {}; all "
-                      "ranks must make the same calls in the same order",
-                      number, describe(rank),
-                      isKnown ? ir::toString(callOf(record)) : std::string("something else"),
-                      options_.rank,
-                      number == operation.number ? mine : ir::toString(callOf(own)))};
+  return {
+      Code::kInvalidUsage, base::kErrCollectiveMismatch,
+      fmt::format("ranks disagree on operation {}: {} called {}, this rank ({}) called {}; all "
+                  "ranks must make the same calls in the same order",
+                  number, describe(rank),
+                  isKnown ? ir::toString(callOf(record)) : std::string("something else"),
+                  options_.rank, number == operation.number ? mine : ir::toString(callOf(own)))};
 }
 
 // The oldest operation in both logs on which this rank and `rank` disagree, at most `number`.
 uint64_t Engine::firstDifference(ir::Rank rank, uint64_t number) const {
   const auto& theirs = peers_[static_cast<size_t>(rank)].segment;
-  const uint64_t oldest = number >= transports::kOpLogSize ? number - transports::kOpLogSize + 1 : 1;
+  const uint64_t oldest =
+      number >= transports::kOpLogSize ? number - transports::kOpLogSize + 1 : 1;
   for (uint64_t at = oldest; at < number; ++at) {
     const auto& mine = recordOf(options_.segment, at);
     const auto& other = recordOf(theirs, at);
@@ -118,8 +119,8 @@ Status Engine::findDeparture() const {
       if (operation->number != 0 && completed >= operation->number) continue;
       if (state == transports::RankState::kLeft) {
         return {Code::kRemoteError, base::kErrPeerLeft,
-                fmt::format("{} has left the communicator, but {} waits for it",
-                            describe(rank), operationName(*operation))};
+                fmt::format("{} has left the communicator, but {} waits for it", describe(rank),
+                            operationName(*operation))};
       }
       if (state == transports::RankState::kFailed) {
         return {Code::kRemoteError, base::kErrPeerAborted,

@@ -56,9 +56,9 @@ Engine::Outcome Engine::runStep(Operation& operation, const FlatLane& lane, Lane
                                 const FlatStep& step) {
   if (step.afterLane >= 0) {
     const auto& other = operation.lanes[static_cast<size_t>(step.afterLane)];
-    const bool isPast = other.iteration > state.iteration ||
-                        (other.iteration == state.iteration &&
-                         other.step > static_cast<uint32_t>(step.afterStep));
+    const bool isPast =
+        other.iteration > state.iteration ||
+        (other.iteration == state.iteration && other.step > static_cast<uint32_t>(step.afterStep));
     if (!isPast) return Outcome::kBlocked;
   }
   switch (step.kind) {
@@ -75,13 +75,13 @@ Engine::Outcome Engine::runStep(Operation& operation, const FlatLane& lane, Lane
 void Engine::post(Operation& operation, uint32_t number, uint64_t bytes) {
   auto& post = options_.segment.post(operation.number, static_cast<int>(number));
   post.bytes = bytes;
-  post.tag.store(makeTag(operation.number, operation.signature),
-                 std::memory_order_release);
+  post.tag.store(makeTag(operation.number, operation.signature), std::memory_order_release);
   ringEveryone();
 }
 
 bool Engine::isTagReady(Operation& operation, ir::Rank rank, uint64_t tag, uint64_t expected) {
-  if (tag == expected) [[likely]] return true;
+  if (tag == expected) [[likely]]
+    return true;
   if (transports::tagNumber(tag) == transports::tagNumber(expected)) {
     fail(mismatch(operation, rank));
   }
@@ -122,7 +122,8 @@ Engine::Outcome Engine::expose(Operation& operation, const FlatStep& step) {
   std::memcpy(own.data(sizeof(exposure)), &exposure, sizeof(exposure));
   post(operation, step.post, sizeof(exposure));
   // Those who attach decide then, for this rank too.
-  if (!program.isAttaching && !isReachable(program, options_.rank, exposure)) useFallback(operation);
+  if (!program.isAttaching && !isReachable(program, options_.rank, exposure))
+    useFallback(operation);
   return Outcome::kDone;
 }
 
@@ -206,7 +207,8 @@ Engine::Outcome Engine::transfer(Operation& operation, const FlatLane& lane, Lan
       return Outcome::kBlocked;
     }
   }
-  const bool isLong = !step.hasMessage && lengthOperand != nullptr && lengthOperand->pieceCount == 1;
+  const bool isLong =
+      !step.hasMessage && lengthOperand != nullptr && lengthOperand->pieceCount == 1;
   uint64_t messageOffset = 0;
   for (uint32_t p = 0; lengthOperand != nullptr && p < lengthOperand->pieceCount; ++p) {
     uint64_t bytes =
@@ -349,8 +351,8 @@ bool Engine::resolveMessageDestination(Operation& operation, const FlatOperand& 
   auto& peer = peers_[static_cast<size_t>(operand.rank)];
   const uint64_t message = peer.sent[operand.channel];
   if (message - peer.acknowledged[operand.channel] >= ir::Limits::kFifoSlots) {
-    peer.acknowledged[operand.channel] = peer.segment.ack(options_.rank, operand.channel)
-                                             .consumed.load(std::memory_order_acquire);
+    peer.acknowledged[operand.channel] =
+        peer.segment.ack(options_.rank, operand.channel).consumed.load(std::memory_order_acquire);
     if (message - peer.acknowledged[operand.channel] >= ir::Limits::kFifoSlots) return false;
   }
   cursor.pointer = options_.segment.slot(operand.rank, operand.channel, message).data(bytes);
@@ -384,8 +386,9 @@ void Engine::publish(Operation& operation, const FlatStep& step, uint64_t bytes)
 void Engine::combine(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
                      uint64_t bytes) {
   if (step.hasPeer) {
-    const bool needsCopy = std::any_of(cursors.begin(), cursors.end(),
-                                       [](const Cursor& cursor) { return cursor.pointer == nullptr; });
+    const bool needsCopy = std::any_of(cursors.begin(), cursors.end(), [](const Cursor& cursor) {
+      return cursor.pointer == nullptr;
+    });
     if (needsCopy) return combineByCopy(program, step, cursors, bytes);
   }
   combineLocal(program, step, cursors, bytes);
@@ -461,7 +464,8 @@ void Engine::combineMany(const Program& program, const FlatStep& step, std::span
   bounce_.resize(std::max<size_t>(bounce_.size(), kQuantumBytes));
   constexpr size_t kMax = device::kMaxReduceOperands;
   const auto destinations = cursors.subspan(step.sourceCount);
-  std::vector<Cursor> part(cursors.begin(), cursors.begin() + std::min<size_t>(kMax, step.sourceCount));
+  std::vector<Cursor> part(cursors.begin(),
+                           cursors.begin() + std::min<size_t>(kMax, step.sourceCount));
   size_t next = part.size();
   Cursor accumulator;
   accumulator.pointer = bounce_.data();
@@ -497,13 +501,15 @@ void Engine::combineByCopy(const Program& program, const FlatStep& step, std::sp
       }
       local[i].pointer = copyBuffer_.data() + i * kBounceBytes;
       if (i >= step.sourceCount) continue;
-      auto status = cursors[i].connection->readPeer(local[i].pointer, cursors[i].remote + done, length);
+      auto status =
+          cursors[i].connection->readPeer(local[i].pointer, cursors[i].remote + done, length);
       if (!status.isOk()) return fail(std::move(status));
     }
     combineLocal(program, step, local, length);
     for (size_t i = step.sourceCount; i < cursors.size(); ++i) {
       if (cursors[i].pointer != nullptr) continue;
-      auto status = cursors[i].connection->writePeer(cursors[i].remote + done, local[i].pointer, length);
+      auto status =
+          cursors[i].connection->writePeer(cursors[i].remote + done, local[i].pointer, length);
       if (!status.isOk()) return fail(std::move(status));
     }
   }

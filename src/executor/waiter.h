@@ -55,7 +55,7 @@ class Waiter {
   Engine* engine_;
   std::span<const Engine::Pending> pending_;
   uint32_t polls_ = 0;
-  int64_t sinceNs_ = 0;       // since when nothing moved
+  int64_t sinceNs_ = 0;  // since when nothing moved
   int64_t nextLookNs_ = 0;
 };
 

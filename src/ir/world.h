@@ -42,7 +42,7 @@ struct CostConstants {
   double peerCopyBytesPerSecond = 7.5e9;  // one core, kernel-assisted copy, in cache
   double peerCopyMemoryBytesPerSecond = 3.8e9;  // the same, out of cache
   double slotBytesPerSecond = 25e9;  // one core, written for or read from another core's cache
-  double messageNs = 20000;               // kMessage: one message
+  double messageNs = 20000;          // kMessage: one message
   double messageBytesPerSecond = 2.5e9;
   double cacheBytes = 1.5e6;  // per core; larger working sets run at memory speed
   bool operator==(const CostConstants&) const = default;

@@ -61,6 +61,10 @@ Layout::Layout(const ir::Call& call, const ir::Schedule& schedule, std::vector<u
       vectorCount_(call.count),
       counts_(std::move(counts)),
       scratchBlocks_(schedule.scratchBlocks) {
+  distinctCounts_ = counts_;
+  std::sort(distinctCounts_.begin(), distinctCounts_.end());
+  distinctCounts_.erase(std::unique(distinctCounts_.begin(), distinctCounts_.end()),
+                        distinctCounts_.end());
   placeBuffers(call, schedule, isInPlace);
   for (const ir::Lane& lane : schedule.lanes) {
     const uint64_t longest = longestBlockBytes(lane, schedule.sliceWeights);

@@ -56,6 +56,7 @@ class Layout {
   uint64_t elementBytes_;
   uint64_t vectorCount_;
   std::vector<uint64_t> counts_;
+  std::vector<uint64_t> distinctCounts_;
   int scratchBlocks_;
   Buffer inputBuffer_;
   Buffer outputBuffer_;

@@ -37,10 +37,9 @@ base::Result<std::unique_ptr<Connection>> ShmConnection::open(ir::Rank peer,
                   fmt::format("the segment of rank {} does not belong to this communicator", peer));
   }
   std::byte probe[sizeof(options.token)];
-  connection->canCopy_ =
-      options.allowCopy &&
-      connection->copyPeer(true, probe, tokenAddress, sizeof(probe)).isOk() &&
-      std::memcmp(probe, options.token, sizeof(probe)) == 0;
+  connection->canCopy_ = options.allowCopy &&
+                         connection->copyPeer(true, probe, tokenAddress, sizeof(probe)).isOk() &&
+                         std::memcmp(probe, options.token, sizeof(probe)) == 0;
   return std::unique_ptr<Connection>(std::move(connection));
 }
 
@@ -78,8 +77,7 @@ base::Status ShmConnection::writePeer(uint64_t remote, const void* local, size_t
                   bytes);
 }
 
-base::Status ShmConnection::copyPeer(bool isRead, std::byte* local, uint64_t remote,
-                                     size_t bytes) {
+base::Status ShmConnection::copyPeer(bool isRead, std::byte* local, uint64_t remote, size_t bytes) {
   size_t done = 0;
   while (done < bytes) {
     const iovec here{local + done, bytes - done};

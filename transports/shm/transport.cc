@@ -24,9 +24,8 @@ bool decode(const std::string& text, device::ShareHandle& share, uint64_t& token
   unsigned long inode = 0;
   unsigned long length = 0;
   unsigned long address = 0;
-  const int fields =
-      std::sscanf(text.c_str(), "%d %d %lu %lu %lu", &share.pid, &share.fd, &inode, &length,
-                  &address);
+  const int fields = std::sscanf(text.c_str(), "%d %d %lu %lu %lu", &share.pid, &share.fd, &inode,
+                                 &length, &address);
   share.inode = inode;
   share.length = length;
   tokenAddress = address;

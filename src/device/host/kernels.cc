@@ -48,10 +48,12 @@ void setControl(uint64_t) {}
 class IeeeMode {
  public:
   IeeeMode() : saved_(getControl()) {
-    if (saved_ != kIeeeControl) [[unlikely]] setControl(kIeeeControl);
+    if (saved_ != kIeeeControl) [[unlikely]]
+      setControl(kIeeeControl);
   }
   ~IeeeMode() {
-    if (saved_ != kIeeeControl) [[unlikely]] setControl(saved_);
+    if (saved_ != kIeeeControl) [[unlikely]]
+      setControl(saved_);
   }
   IeeeMode(const IeeeMode&) = delete;
   IeeeMode& operator=(const IeeeMode&) = delete;
@@ -120,8 +122,8 @@ size_t misalignment(const void* pointer) {
 // Streams the whole lines of the destination and stores its ends; the caller fences.
 void streamBytes(const KernelTable& table, uint8_t* destination, const uint8_t* source,
                  size_t bytes) {
-  const size_t head = std::min(bytes, (kStreamAlignment - misalignment(destination)) %
-                                          kStreamAlignment);
+  const size_t head =
+      std::min(bytes, (kStreamAlignment - misalignment(destination)) % kStreamAlignment);
   const size_t body = (bytes - head) / kStreamAlignment * kStreamAlignment;
   std::memcpy(destination, source, head);
   table.stream(destination + head, source + head, body);

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <type_traits>
 
-#include "src/device/host/kernels_variants.h"
 #include "src/base/numeric.h"
+#include "src/device/host/kernels_variants.h"
 
 namespace tutti::device::host {
 
@@ -76,8 +76,7 @@ struct Element<DataType::kFloat32> : FloatElement<float> {};
 template <>
 struct Element<DataType::kFloat64> : FloatElement<double> {};
 template <>
-struct Element<DataType::kFloat16>
-    : NarrowElement<uint16_t, float16ToFloat32, float32ToFloat16> {};
+struct Element<DataType::kFloat16> : NarrowElement<uint16_t, float16ToFloat32, float32ToFloat16> {};
 template <>
 struct Element<DataType::kBfloat16>
     : NarrowElement<uint16_t, bfloat16ToFloat32, float32ToBfloat16> {};

@@ -2,9 +2,9 @@
 // arithmetic operation here is one exactly rounded IEEE or integer operation, and the conversions
 // equal numeric.h's.
 //
-// A Block is one vector's worth of consecutive elements of one type. Stored is the vector as it is in
-// memory, Acc what operands combine in: widen() and narrow() convert, scale() multiplies by a factor
-// and rounds to the type.
+// A Block is one vector's worth of consecutive elements of one type. Stored is the vector as it is
+// in memory, Acc what operands combine in: widen() and narrow() convert, scale() multiplies by a
+// factor and rounds to the type.
 #if defined(TUTTI_DEVICE_HOST_KERNELS_SIMD_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TUTTI_DEVICE_HOST_KERNELS_SIMD_INL_H
 #undef TUTTI_DEVICE_HOST_KERNELS_SIMD_INL_H
@@ -22,8 +22,7 @@
 
 // The fallback targets have no kernels here: the portable variant takes their place.
 #undef TUTTI_TARGET_HAS_KERNELS
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2 || \
-    (HWY_TARGET == HWY_NEON && TUTTI_HAS_NEON)
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2 || (HWY_TARGET == HWY_NEON && TUTTI_HAS_NEON)
 #define TUTTI_TARGET_HAS_KERNELS 1
 #else
 #define TUTTI_TARGET_HAS_KERNELS 0
@@ -96,7 +95,9 @@ struct NativeBlock {
     std::memcpy(&value, &factor.bits, sizeof(value));
     return hn::Set(Tag(), value);
   }
-  static HWY_INLINE Acc scale(Acc value, Acc factor) { return combine<RedOp::kProd>(value, factor); }
+  static HWY_INLINE Acc scale(Acc value, Acc factor) {
+    return combine<RedOp::kProd>(value, factor);
+  }
   template <RedOp op>
   static HWY_INLINE Acc combine(Acc a, Acc b) {
     if constexpr (kIsFloat) return combineFloats<op>(a, b);
@@ -174,7 +175,9 @@ struct Float16Block {
   static HWY_INLINE Acc factor(const Factor& factor) {
     return hn::Set(TagFloat(), factorOf<Element<DataType::kFloat16>>(factor));
   }
-  static HWY_INLINE Acc scale(Acc value, Acc factor) { return widen(narrow(hn::Mul(value, factor))); }
+  static HWY_INLINE Acc scale(Acc value, Acc factor) {
+    return widen(narrow(hn::Mul(value, factor)));
+  }
   template <RedOp op>
   static HWY_INLINE Acc combine(Acc a, Acc b) {
     return combineFloats<op>(a, b);
@@ -186,14 +189,15 @@ struct Float16Block {
 };
 
 // fp8 passes through fp16, which holds every fp8 value exactly, so that the conversion instructions
-// do the exponents. e5m2 is the upper half of an fp16. e4m3 in the same place has the exponent field
-// of fp16 one bit narrower: read as an fp16 it is 2^-8 of the value (bias 7 and 15), subnormals
-// included. That factor commutes with sums, minima and maxima, which stay exact (16 operands of 4
-// significant bits), so it is never taken out there; products could overflow elsewhere, so it is.
+// do the exponents. e5m2 is the upper half of an fp16. e4m3 in the same place has the exponent
+// field of fp16 one bit narrower: read as an fp16 it is 2^-8 of the value (bias 7 and 15),
+// subnormals included. That factor commutes with sums, minima and maxima, which stay exact (16
+// operands of 4 significant bits), so it is never taken out there; products could overflow
+// elsewhere, so it is.
 template <DataType type, RedOp op>
 struct Float8Block {
-  using Format = std::conditional_t<type == DataType::kFloat8e4m3, Float8e4m3Format,
-                                    Float8e5m2Format>;
+  using Format =
+      std::conditional_t<type == DataType::kFloat8e4m3, Float8e4m3Format, Float8e5m2Format>;
   using Tag16 = hn::ScalableTag<uint16_t>;
   using TagSigned16 = hn::ScalableTag<int16_t>;
   using TagFloat = hn::ScalableTag<float>;
@@ -273,8 +277,8 @@ struct Float8Block {
     if constexpr (kTakesOutScale) acc = scale(acc, 1.0f / 256);
     const auto bits = hn::Combine(Tag16(), toHalf(acc.high), toHalf(acc.low));
     const auto magnitude = hn::And(bits, words(0x7FFF));
-    const auto isNan = hn::Gt(hn::BitCast(TagSigned16(), magnitude),
-                              hn::Set(TagSigned16(), int16_t{0x7C00}));
+    const auto isNan =
+        hn::Gt(hn::BitCast(TagSigned16(), magnitude), hn::Set(TagSigned16(), int16_t{0x7C00}));
     const auto saturated = hn::Min(magnitude, words(kMax));
     const auto sign = hn::And(hn::ShiftRight<8>(bits), words(0x80));
     const auto number = hn::Or(hn::ShiftRight<kShift>(saturated), sign);
@@ -376,7 +380,8 @@ struct WholeAccess {
 // Only AVX-512 and, for lanes of 32 and 64 bits, AVX2 have masks that also suppress faults.
 template <class B>
 inline constexpr bool kHasMasks = HWY_TARGET == HWY_AVX3 ||
-    (HWY_TARGET == HWY_AVX2 && sizeof(hn::TFromD<typename B::Tag>) >= 4);
+                                  (HWY_TARGET == HWY_AVX2 &&
+                                   sizeof(hn::TFromD<typename B::Tag>) >= 4);
 
 // The first `count` elements of a block; the others read as zero and are not written.
 template <class B>
@@ -474,62 +479,79 @@ HWY_INLINE void reduceBlocks(const ReduceArgs& args, const SourceList& sources,
   } while (++d < args.destinationCount);
 }
 
-template <size_t kGroupBytes, class SourceList>
+template <size_t kSize, class SourceList>
 HWY_INLINE void prefetchGroup(const SourceList& sources, size_t at) {
   for (int s = 0; s < sources.count(); ++s) {
     HWY_UNROLL(8)
-    for (size_t line = 0; line < kGroupBytes; line += kStreamAlignment) {
+    for (size_t line = 0; line < kSize; line += kStreamAlignment) {
       hwy::Prefetch(sources[s] + at + kPrefetchAhead + line);
     }
   }
 }
 
 inline constexpr int kGroupBlocks = 4;
+template <class B>
+inline constexpr size_t kGroupBytes = kGroupBlocks* kBytes<B>;
 
-template <class SourceList>
-HWY_INLINE bool prefersPagesInTurn(const ReduceArgs& args, const SourceList& sources) {
-  if (args.sourceCount > 2 || args.destinationCount > 1) return false;
-  const void* destination = args.destinations[0];
-  return args.streaming || destination == sources[0] ||
-         destination == sources[args.sourceCount - 1];
-}
-
-// The whole groups of blocks of [0, args.count).
+// The whole groups of blocks in bytes [begin, end) of the operands.
 template <class B, RedOp op, class SourceList>
-HWY_NOINLINE void reduceGroups(const ReduceArgs& args) {
-  constexpr size_t kGroupBytes = kGroupBlocks * kBytes<B>;
+HWY_NOINLINE void reduceLinear(const ReduceArgs& args, size_t begin, size_t end) {
   const SourceList sources(args);
   const WholeAccess<B> access{args.streaming};
-  const size_t end = args.count / (kGroupBlocks * kElements<B>) * kGroupBytes;
-  const bool isLarge = end >= kLarge;
-  const bool takesTurns = isLarge && prefersPagesInTurn(args, sources);
-  const size_t endOfTurns = takesTurns ? end / kTurn * kTurn : 0;
-  for (size_t i = 0; i < end; i += kGroupBytes) {
-    const size_t at = i < endOfTurns ? inTurn<kGroupBytes>(i) : i;
-    if (isLarge && !takesTurns) prefetchGroup<kGroupBytes>(sources, at);
+  const bool isLarge = end - begin >= kLarge;
+  for (size_t at = begin; at < end; at += kGroupBytes<B>) {
+    if (isLarge) prefetchGroup<kGroupBytes<B>>(sources, at);
     reduceBlocks<B, kGroupBlocks, op>(args, sources, access, at);
+  }
+}
+
+// The same with pages in turn.
+template <class B, RedOp op>
+HWY_NOINLINE void reduceInTurn(const ReduceArgs& args, size_t end) {
+  const TwoSources sources(args);
+  const WholeAccess<B> access{args.streaming};
+  for (size_t i = 0; i < end; i += kGroupBytes<B>) {
+    reduceBlocks<B, kGroupBlocks, op>(args, sources, access, inTurn<kGroupBytes<B>>(i));
+  }
+}
+
+template <class B, RedOp op>
+HWY_INLINE void reduceTwo(const ReduceArgs& args, size_t end) {
+  size_t endOfTurns = 0;
+  if (end >= kLarge && args.destinationCount == 1) {
+    const void* destination = args.destinations[0];
+    const bool isInPlace = destination == args.sources[0] || destination == args.sources[1];
+    if (args.streaming || isInPlace) endOfTurns = end / kTurn * kTurn;
+  }
+  if (endOfTurns > 0) reduceInTurn<B, op>(args, endOfTurns);
+  reduceLinear<B, op, TwoSources>(args, endOfTurns, end);
+}
+
+// What is less than a group, by masks or buffers, one block at a time.
+template <class B, RedOp op>
+HWY_INLINE void reduceRest(const ReduceArgs& args, size_t begin) {
+  using Access = std::conditional_t<kHasMasks<B>, MaskedAccess<B>, BufferedAccess<B>>;
+  const AnySources sources(args);
+  for (size_t i = begin; i < args.count; i += kElements<B>) {
+    const Access access(std::min(kElements<B>, args.count - i));
+    reduceBlocks<B, 1, op>(args, sources, access, i * (kBytes<B> / kElements<B>));
   }
 }
 
 template <DataType type, RedOp op>
 void reduceSimd(const ReduceArgs& args) {
   using B = typename BlockOf<type, op>::Type;
-  using PartialAccess = std::conditional_t<kHasMasks<B>, MaskedAccess<B>, BufferedAccess<B>>;
   constexpr size_t kGroup = kGroupBlocks * kElements<B>;
-  size_t done = 0;
-  if (args.count >= kGroup) {
+  const size_t groups = args.count / kGroup;
+  if (groups > 0) {
+    const size_t end = groups * kGroupBytes<B>;
     if (args.sourceCount == 2 && args.factors == nullptr) {
-      reduceGroups<B, op, TwoSources>(args);
+      reduceTwo<B, op>(args, end);
     } else {
-      reduceGroups<B, op, AnySources>(args);
+      reduceLinear<B, op, AnySources>(args, 0, end);
     }
-    done = args.count / kGroup * kGroup;
   }
-  const AnySources sources(args);
-  for (; done < args.count; done += kElements<B>) {
-    const PartialAccess access(std::min(kElements<B>, args.count - done));
-    reduceBlocks<B, 1, op>(args, sources, access, done * (kBytes<B> / kElements<B>));
-  }
+  reduceRest<B, op>(args, groups * kGroup);
 }
 
 template <DataType type>

@@ -30,7 +30,7 @@ struct KernelTable {
 };
 
 // Fill in the kernels of one family of types; a variant that is not compiled in is left alone.
-void addFloatKernels(Variant variant, KernelTable& table);  // fp32, fp64, and `stream`
+void addFloatKernels(Variant variant, KernelTable& table);   // fp32, fp64, and `stream`
 void addNarrowKernels(Variant variant, KernelTable& table);  // fp16, bf16, fp8
 void addIntegerKernels(Variant variant, KernelTable& table);
 
@@ -40,7 +40,6 @@ const char* name(Variant variant);
 
 // reduce() and copy() with the kernels of one supported variant.
 void reduceWith(Variant variant, const ReduceArgs& args);
-void copyWith(Variant variant, void* destination, const void* source, size_t bytes,
-              bool streaming);
+void copyWith(Variant variant, void* destination, const void* source, size_t bytes, bool streaming);
 
 }  // namespace tutti::device::host

@@ -142,12 +142,12 @@ TEST_F(FailureTest, StoppedIsNoticedAfterTheTimeout) {
 }
 
 TEST_F(FailureTest, AllStoppedForAWhileIsNoFailure) {
-  startRanks(3, 2, milliseconds(1500), [](ControlPlane& plane, Board::Entry& entry) {
-    if (const auto failure = awaitFailure(plane, milliseconds(4500))) note(entry, *failure);
+  startRanks(3, 2, milliseconds(2500), [](ControlPlane& plane, Board::Entry& entry) {
+    if (const auto failure = awaitFailure(plane, milliseconds(5500))) note(entry, *failure);
     plane.announceLeave();
   });
   for (size_t i = 0; i < 3; ++i) processes_.signal(i, SIGSTOP);
-  usleep(2'500'000);
+  usleep(3'500'000);
   for (size_t i = 0; i < 3; ++i) processes_.signal(i, SIGCONT);
   for (size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(processes_.wait(i), 0);

@@ -30,6 +30,9 @@ TEST(Handshake, BothProveAndDeriveMatchingKeys) {
   ASSERT_EQ(client.onChallenge(server.challenge()), Reject::kNone);
   ASSERT_EQ(client.answer().size(), kAnswerBytes);
   ASSERT_EQ(server.onAnswer(client.answer()), Reject::kNone);
+  ASSERT_EQ(server.welcome().size(), kWelcomeBytes);
+  EXPECT_EQ(client.onWelcome(server.welcome()), Reject::kNone);
+  EXPECT_EQ(client.onWelcome(client.answer()), Reject::kProof);
   EXPECT_EQ(client.keys().send, server.keys().receive);
   EXPECT_EQ(client.keys().receive, server.keys().send);
   EXPECT_NE(client.keys().send, client.keys().receive);

@@ -156,7 +156,7 @@ TEST(Strangers, ReplayedHandshakeIsWorthless) {
       answer = recorded.answer();
       say(fd, answer);
       bool isClosed = false;
-      EXPECT_EQ(hear(fd, 1300, &isClosed), "");
+      EXPECT_EQ(recorded.onWelcome(hear(fd, 1300, &isClosed)), Reject::kNone);
       EXPECT_FALSE(isClosed);  // proven: it may stay
       // Frames that are not authentic end the connection.
       say(fd, std::string(100, '\xff'));

@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "src/device/host/kernels_variants.h"
 #include "src/base/numeric.h"
+#include "src/device/host/kernels_variants.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -79,8 +79,8 @@ struct Format {
     if (std::isnan(value)) return isIeee ? end | (1u << (mantissa - 1)) : signBit - 1;
     const uint32_t sign = std::signbit(value) ? signBit : 0;
     const double magnitude = std::fabs(value);
-    auto above = static_cast<uint32_t>(
-        std::lower_bound(values.begin(), values.end(), magnitude) - values.begin());
+    auto above = static_cast<uint32_t>(std::lower_bound(values.begin(), values.end(), magnitude) -
+                                       values.begin());
     if (above < end && values[above] == magnitude) return sign | above;
     const double up = above < end ? values[above] : next;
     const double toUp = up - magnitude;
@@ -154,9 +154,7 @@ uint64_t referenceFloat(RedOp op, const Bits& sources, const Factor* factors) {
 
 uint64_t referenceNarrow(DataType type, RedOp op, const Bits& sources, const Factor* factors) {
   const Format& format = formatOf(type);
-  const auto decode = [&](uint64_t bits) {
-    return format.decode(static_cast<uint32_t>(bits));
-  };
+  const auto decode = [&](uint64_t bits) { return format.decode(static_cast<uint32_t>(bits)); };
   float result = 0;
   for (size_t s = 0; s < sources.size(); ++s) {
     double value = decode(sources[s]);
@@ -176,16 +174,23 @@ uint64_t referenceInteger(RedOp op, const Bits& sources, const Factor* factors, 
     uint64_t bits = sources[s];
     if (factors != nullptr && factors[s].isSet) bits *= factors[s].bits;
     const T value = fromBits<T>(bits);
-    if (s == 0) result = value;
-    else if (op == RedOp::kSum) result = fromBits<T>(toBits(result) + bits);
-    else if (op == RedOp::kProd) result = fromBits<T>(toBits(result) * bits);
-    else if (op == RedOp::kMax) result = std::max(result, value);
-    else result = std::min(result, value);
+    if (s == 0)
+      result = value;
+    else if (op == RedOp::kSum)
+      result = fromBits<T>(toBits(result) + bits);
+    else if (op == RedOp::kProd)
+      result = fromBits<T>(toBits(result) * bits);
+    else if (op == RedOp::kMax)
+      result = std::max(result, value);
+    else
+      result = std::min(result, value);
   }
   if (divisor > 1) {
     const bool isNegative = result < 0;
     const auto wide = static_cast<uint64_t>(static_cast<int64_t>(result));
-    const uint64_t quotient = (isNegative ? 0 - wide : std::is_signed_v<T> ? wide : toBits(result)) /
+    const uint64_t quotient = (isNegative            ? 0 - wide
+                               : std::is_signed_v<T> ? wide
+                                                     : toBits(result)) /
                               divisor;
     result = fromBits<T>(isNegative ? 0 - quotient : quotient);
   }
@@ -392,10 +397,14 @@ std::vector<Factor> makeFactors(DataType type, int sourceCount) {
   for (size_t s = 0; s < factors.size(); ++s) {
     factors[s].isSet = s % 3 != 1;
     const double value = kValues[s % 4];
-    if (type == DataType::kFloat64) factors[s].bits = toBits(value);
-    else if (type == DataType::kFloat32) factors[s].bits = toBits(static_cast<float>(value));
-    else if (ir::isFloat(type)) factors[s].bits = formatOf(type).encode(value);
-    else factors[s].bits = randomElement(type, random);
+    if (type == DataType::kFloat64)
+      factors[s].bits = toBits(value);
+    else if (type == DataType::kFloat32)
+      factors[s].bits = toBits(static_cast<float>(value));
+    else if (ir::isFloat(type))
+      factors[s].bits = formatOf(type).encode(value);
+    else
+      factors[s].bits = randomElement(type, random);
   }
   return factors;
 }
@@ -431,8 +440,19 @@ TEST_P(KernelsTest, EqualTheReferenceBitForBit) {
 
 TEST_P(KernelsTest, IntegersDivideTowardZeroAndFloatsIgnoreTheDivisor) {
   Runner runner;
-  constexpr uint64_t kDivisors[] = {2, 3, 7, 8, 127, 128, 641, 65537, 0x80000000u, 0x80000001u,
-                                    0x7FFFFFFFFFFFFFFF, 0x8000000000000000, ~uint64_t{0}};
+  constexpr uint64_t kDivisors[] = {2,
+                                    3,
+                                    7,
+                                    8,
+                                    127,
+                                    128,
+                                    641,
+                                    65537,
+                                    0x80000000u,
+                                    0x80000001u,
+                                    0x7FFFFFFFFFFFFFFF,
+                                    0x8000000000000000,
+                                    ~uint64_t{0}};
   for (const int sourceCount : {1, 3}) {
     const Inputs inputs(GetParam(), sourceCount, kMaxCount, 77);
     for (const uint64_t divisor : kDivisors) {
@@ -466,9 +486,9 @@ TEST_P(KernelsTest, StreamToDestinationsOfAnyAlignment) {
 }
 
 std::string typeName(const testing::TestParamInfo<DataType>& info) {
-  constexpr const char* kNames[] = {"int8",    "uint8",   "int32",   "uint32",
-                                    "int64",   "uint64",  "float16", "float32",
-                                    "float64", "bfloat16", "f8e4m3", "f8e5m2"};
+  constexpr const char* kNames[] = {"int8",    "uint8",    "int32",   "uint32",
+                                    "int64",   "uint64",   "float16", "float32",
+                                    "float64", "bfloat16", "f8e4m3",  "f8e5m2"};
   return kNames[static_cast<int>(info.param)];
 }
 
@@ -500,8 +520,8 @@ float decodeScalar(DataType type, uint32_t bits) {
   }
 }
 
-constexpr DataType kNarrowTypes[] = {DataType::kFloat16, DataType::kBfloat16,
-                                     DataType::kFloat8e4m3, DataType::kFloat8e5m2};
+constexpr DataType kNarrowTypes[] = {DataType::kFloat16, DataType::kBfloat16, DataType::kFloat8e4m3,
+                                     DataType::kFloat8e5m2};
 
 TEST(NumericTest, WidensEveryValue) {
   for (const DataType type : kNarrowTypes) {
@@ -526,8 +546,8 @@ TEST(NumericTest, NarrowsToNearestEven) {
       const double up = i + 1 < format.values.size() ? format.values[i + 1] : format.next;
       for (const double at : {format.values[i], (format.values[i] + up) / 2}) {
         const auto middle = static_cast<float>(at);
-        for (const float value : {middle, std::nextafter(middle, INFINITY),
-                                  std::nextafter(middle, -INFINITY)}) {
+        for (const float value :
+             {middle, std::nextafter(middle, INFINITY), std::nextafter(middle, -INFINITY)}) {
           EXPECT_EQ(format.encode(value), encodeScalar(type, value)) << value;
           EXPECT_EQ(format.encode(-value), encodeScalar(type, -value)) << value;
         }

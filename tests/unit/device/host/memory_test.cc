@@ -160,7 +160,7 @@ TEST(HostMemory, FilesStartEmpty) {
 
 TEST(HostMemory, FallsBackToPrivateMemoryWithoutDescriptors) {
 #ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "the undefined behaviour sanitizer, built along with this one, needs a descriptor";
+  GTEST_SKIP() << "the undefined behaviour sanitizer, part of this build, needs a descriptor";
 #endif
   EXPECT_EQ(inChild([] {
               const rlimit few{.rlim_cur = 3, .rlim_max = 3};
