@@ -1,9 +1,9 @@
 // Where the ranks and servers of this process listen, and how strangers are kept out.
 //
 // One acceptor per process; it listens only while somebody in the process expects connections. A
-// connection must prove that it knows the secret of one of the expected names within a second;
-// until then it can make the process read 88 bytes at most. The number of unproven connections is
-// bounded, the oldest goes first. On the reactor's thread.
+// connection must ask for one of the expected names within a second and then prove that it knows
+// the secret; until then it can make the process read 88 bytes at most. The number of unproven
+// connections is bounded, the oldest goes first. On the reactor's thread.
 #pragma once
 
 #include <functional>

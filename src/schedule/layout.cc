@@ -157,7 +157,7 @@ uint64_t Layout::longestBlockBytes(const ir::Lane& lane,
       longest = std::max(longest, ir::equalBlock(slice, elementBytes_, lane.blocks, index).length);
     }
   } else {
-    for (const uint64_t count : counts_) {
+    for (const uint64_t count : distinctCounts_) {
       longest =
           std::max(longest, ir::weightedSlice(count, elementBytes_, weights, lane.slice).length);
     }

@@ -189,11 +189,10 @@ struct Float16Block {
 };
 
 // fp8 passes through fp16, which holds every fp8 value exactly, so that the conversion instructions
-// do the exponents. e5m2 is the upper half of an fp16. e4m3 in the same place has the exponent
-// field of fp16 one bit narrower: read as an fp16 it is 2^-8 of the value (bias 7 and 15),
-// subnormals included. That factor commutes with sums, minima and maxima, which stay exact (16
-// operands of 4 significant bits), so it is never taken out there; products could overflow
-// elsewhere, so it is.
+// do the exponents. e5m2 is the upper half of an fp16. e4m3, moved to where its exponent ends with
+// an fp16's, reads as 2^-8 of its value (bias 7 and 15), subnormals included. That scale commutes
+// with sums, minima and maxima (a power of two, far from fp32's limits), so it stays in until
+// narrow() moves the bits back; products could come to those limits, so they take it out at once.
 template <DataType type, RedOp op>
 struct Float8Block {
   using Format =

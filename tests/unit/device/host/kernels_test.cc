@@ -188,10 +188,7 @@ uint64_t referenceInteger(RedOp op, const Bits& sources, const Factor* factors, 
   if (divisor > 1) {
     const bool isNegative = result < 0;
     const auto wide = static_cast<uint64_t>(static_cast<int64_t>(result));
-    const uint64_t quotient = (isNegative            ? 0 - wide
-                               : std::is_signed_v<T> ? wide
-                                                     : toBits(result)) /
-                              divisor;
+    const uint64_t quotient = (isNegative ? 0 - wide : wide) / divisor;
     result = fromBits<T>(isNegative ? 0 - quotient : quotient);
   }
   return toBits(result);
