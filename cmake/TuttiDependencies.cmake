@@ -1,6 +1,6 @@
 # Every outside library, as one target each. Rooms name these and nothing else:
 #
-#   Threads::Threads  fmt::fmt-header-only  sodium::sodium  hwy::hwy  hwloc::hwloc
+#   Threads::Threads  fmt::fmt  sodium::sodium  hwy::hwy  hwloc::hwloc
 #   tools only:       spdlog::spdlog_header_only  CLI11::CLI11  nlohmann_json::nlohmann_json
 #   tests and perf:   GTest::gtest_main  GTest::gmock_main  benchmark::benchmark
 #
@@ -73,7 +73,7 @@ set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 
 find_package(fmt QUIET)
-if(NOT TARGET fmt::fmt-header-only)
+if(NOT TARGET fmt::fmt)
   tutti_missing(libfmt-dev)
 endif()
 tutti_imported(sodium::sodium HEADER sodium.h NAMES sodium PACKAGE libsodium-dev PREFER_STATIC)

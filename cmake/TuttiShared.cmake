@@ -16,6 +16,8 @@ function(tutti_add_shared_library)
   add_library(tutti::tutti ALIAS tutti)
   target_link_libraries(tutti PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,tutti_api>)
   target_link_options(tutti PRIVATE "LINKER:--version-script=${map}" LINKER:--gc-sections)
+  # Its threads may be inside the library when a program closes it.
+  target_link_options(tutti PRIVATE LINKER:-z,nodelete)
   if(NOT TUTTI_SANITIZE)
     target_link_options(tutti PRIVATE LINKER:--no-undefined)
   endif()

@@ -2,7 +2,7 @@
 # src/device/host -> tutti_device_host, transports/shm -> tutti_transports_shm.
 #
 #   tutti_library(plan SOURCES a.cc b.cc DEPS tutti_ir tutti_base
-#                 [PRIVATE_DEPS fmt::fmt-header-only])
+#                 [PRIVATE_DEPS fmt::fmt])
 # Without SOURCES it is a room of headers.
 #
 # Every room is a static library with hidden symbols that ends up in libtutti.so; tests link rooms
@@ -35,6 +35,12 @@ function(tutti_library name)
   set_property(GLOBAL APPEND PROPERTY TUTTI_ROOM_DEPS ${ARG_DEPS} ${ARG_PRIVATE_DEPS})
 endfunction()
 
+# For code that spends its time in the library and compiles slowly (GoogleTest, CLI11, JSON): half
+# the compile time.
+function(tutti_optimise_less target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+endfunction()
+
 # tutti_program(all_reduce_perf SOURCES main.cc DEPS tutti::tutti [OUTPUT_NAME tutti]
 #               [NO_INSTALL]): an executable in bin/, part of the `programs` target, installed.
 function(tutti_program name)
@@ -55,10 +61,13 @@ endfunction()
 # ctest runs as one test, with a time limit in seconds (default 120).
 #
 # LABELS adds to those of the folder (tests/CMakeLists.txt: unit, multi, faults, and `sanitize`,
-# which the sanitizer stages of scripts/test run); NO_SANITIZE keeps a test out of those stages.
-# PROCESSORS is how many of ctest's -j slots it takes (default: the folder's).
+# which the sanitizer stages of scripts/test run); NO_SANITIZE keeps a test out of those stages:
+# sanitizer builds do not even compile it. PROCESSORS is how many of ctest's -j slots it takes (default: the folder's).
 function(tutti_unit_test name)
   cmake_parse_arguments(ARG "NO_SANITIZE" "TIMEOUT;PROCESSORS" "SOURCES;DEPS;LABELS" ${ARGN})
+  if(TUTTI_SANITIZE AND (ARG_NO_SANITIZE OR NOT "sanitize" IN_LIST TUTTI_TEST_LABELS))
+    return()
+  endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
@@ -80,6 +89,7 @@ function(tutti_unit_test name)
   target_include_directories(test_${name} PRIVATE
     ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
   target_link_libraries(test_${name} PRIVATE ${ARG_DEPS} GTest::gtest_main tutti_warnings)
+  tutti_optimise_less(test_${name})
   add_test(NAME ${name} COMMAND test_${name})
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${ARG_TIMEOUT} LABELS "${labels}" PROCESSORS ${ARG_PROCESSORS})

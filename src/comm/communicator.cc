@@ -95,6 +95,13 @@ base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFo
     TUTTI_ASSIGN_OR_RETURN(auto fallback,
                            executor::compile(other, work.call, work.table, kStreamingBytes));
     programs->fallback = std::make_unique<executor::Program>(std::move(fallback));
+    options.algorithm.clear();
+    options.allowsPeerMemory = false;
+    TUTTI_ASSIGN_OR_RETURN(const ir::Plan without, plan::plan(world_, work.call, options));
+    TUTTI_ASSIGN_OR_RETURN(const ir::Schedule third, schedule::lower(without, size(), rank_));
+    TUTTI_ASSIGN_OR_RETURN(auto staged,
+                           executor::compile(third, work.call, work.table, kStreamingBytes));
+    programs->staged = std::make_unique<executor::Program>(std::move(staged));
   }
   std::shared_ptr<const executor::Programs> result = std::move(programs);
   if (work.table.counts.empty()) plans_.insert(work.call, result);

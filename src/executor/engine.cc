@@ -114,6 +114,7 @@ bool Engine::mayStart(Operation& operation) {
   if (gate && gate->load(std::memory_order_acquire) == 0) return false;
   if (operation.number != 0) {
     if (operation.number != completedOps_ + 1 || !isBoardFree(operation.number)) return false;
+    if (operation.programs->staged != nullptr) foreseeProgram(operation);
     recordOperation(operation);
     return true;
   }
@@ -205,6 +206,8 @@ bool Engine::advanceLane(Operation& operation, const FlatLane& lane, LaneState& 
     if (++state.step == lane.stepCount) {
       state.step = 0;
       ++state.iteration;
+      // Side by side with the other lanes, what one of them wrote is still in the cache for the next.
+      if (program->lanes.size() > 1 && step.hasMessage) return true;
     }
   }
   return hasMoved;

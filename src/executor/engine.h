@@ -9,6 +9,7 @@
 // abort, hasFailed and failure by any thread.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -126,6 +127,15 @@ class Engine {
     uint64_t receivesQueued = 0, receivesDone = 0;
   };
 
+  // What became of the last collectives of one kind and size that wanted peers' buffers in place:
+  // after each failure, twice as many run without asking. All ranks see the same exposures, and
+  // collectives start in order, so all ranks hold the same outlooks.
+  struct Outlook {
+    uint8_t left = 0;   // collectives that still run without asking
+    uint8_t pause = 0;  // how many did so after the last failure
+  };
+  static constexpr int kSizeClasses = 64;  // by powers of two
+
   // An operand of the running step, as an address; or a peer's address to be copied.
   struct Cursor {
     std::byte* pointer = nullptr;
@@ -157,7 +167,10 @@ class Engine {
   Outcome expose(Operation& operation, const FlatStep& step);
   Outcome attach(Operation& operation, const FlatStep& step);
   bool isReachable(const Program& program, ir::Rank rank, const Exposure& exposure) const;
-  static void useFallback(Operation& operation);
+  void use(Operation& operation, const Program& program);
+  Outlook& outlookOf(const Operation& operation);
+  void foreseeProgram(Operation& operation);
+  void decide(Operation& operation, bool isReachable);
   bool attachPeer(Operation& operation, ir::Rank rank, const Exposure& exposure);
   Outcome signal(Operation& operation, const FlatStep& step);
   Outcome waitPosts(Operation& operation, const FlatStep& step);
@@ -184,6 +197,9 @@ class Engine {
                   std::span<const Cursor> destinations, uint64_t bytes);
   void combineMany(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
                    uint64_t bytes);
+  static bool isPlainCopy(const Program& program, const FlatStep& step,
+                          std::span<const Cursor> cursors);
+  void copyDirectly(const Cursor& source, const Cursor& destination, uint64_t bytes);
   void combineByCopy(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
                      uint64_t bytes);
   bool isTagReady(Operation& operation, ir::Rank rank, uint64_t tag, uint64_t expected);
@@ -207,6 +223,7 @@ class Engine {
   std::vector<std::byte> scratch_;
   std::vector<std::byte> bounce_;
   std::vector<std::byte> copyBuffer_;
+  std::array<std::array<Outlook, kSizeClasses>, ir::kCollectiveCount> outlooks_{};
   std::vector<Cursor> cursors_;     // of the running step, at the start of each buffer
   std::vector<Cursor> runCursors_;  // at the bytes being worked on
 

@@ -12,10 +12,12 @@
 
 namespace tutti::executor {
 
-// What may run for a call: `main`, or `fallback` where a peer's buffer turns out unreachable.
+// What may run for a call: `main`, or `fallback` where a peer's buffer turns out unreachable. Where
+// that is to be expected, `staged`, which never asks; there where `fallback` is.
 struct Programs {
   Program main;
   std::unique_ptr<Program> fallback;
+  std::unique_ptr<Program> staged;
 };
 
 // What a call asks of an engine. The buffers stay valid until the operation is done.

@@ -1,6 +1,5 @@
-// The steps of an operation: moving, reducing, exposing, signalling.
+// The steps of an operation: moving, reducing, signalling. Exposing is in exposure.cc.
 #include <algorithm>
-#include <cstring>
 
 #include "src/base/errors.h"
 #include "src/executor/engine.h"
@@ -41,16 +40,6 @@ Range chunkOf(const Piece& piece, const FlatLane& lane, uint32_t iteration) {
 }
 
 }  // namespace
-
-// What kExpose posts: where this rank's buffers are and what its contribution is multiplied by.
-struct Exposure {
-  uint64_t inputAddress;
-  uint64_t outputAddress;
-  device::ShareHandle inputShare;
-  device::ShareHandle outputShare;
-  device::Factor factor;
-  uint64_t isInPlace;
-};
 
 Engine::Outcome Engine::runStep(Operation& operation, const FlatLane& lane, LaneState& state,
                                 const FlatStep& step) {
@@ -103,89 +92,6 @@ Engine::Outcome Engine::waitPosts(Operation& operation, const FlatStep& step) {
     if (!isTagReady(operation, rank, tag, expected)) return Outcome::kBlocked;
   }
   return Outcome::kDone;
-}
-
-Engine::Outcome Engine::expose(Operation& operation, const FlatStep& step) {
-  const auto& request = operation.request;
-  const Program& program = *operation.program;
-  auto& memory = options_.device->memory();
-  Exposure exposure{};
-  exposure.inputAddress = reinterpret_cast<uint64_t>(request.input);
-  exposure.outputAddress = reinterpret_cast<uint64_t>(request.output);
-  if (program.exposesInput) exposure.inputShare = memory.share(request.input, program.inputBytes);
-  if (program.exposesOutput) {
-    exposure.outputShare = memory.share(request.output, program.outputBytes);
-  }
-  exposure.factor = request.factor;
-  exposure.isInPlace = request.input == request.output ? 1 : 0;
-  auto& own = options_.segment.post(operation.number, static_cast<int>(step.post));
-  std::memcpy(own.data(sizeof(exposure)), &exposure, sizeof(exposure));
-  post(operation, step.post, sizeof(exposure));
-  // Those who attach decide then, for this rank too.
-  if (!program.isAttaching && !isReachable(program, options_.rank, exposure))
-    useFallback(operation);
-  return Outcome::kDone;
-}
-
-void Engine::useFallback(Operation& operation) {
-  operation.program = operation.programs->fallback.get();
-  operation.lanes.assign(operation.program->lanes.size(), {});
-}
-
-// Decides from what everybody sees, not from what happens to work here, so that all decide alike.
-bool Engine::isReachable(const Program& program, ir::Rank rank, const Exposure& exposure) const {
-  const auto access = program.accessTo(rank);
-  if (program.call.collective == ir::Collective::kAllToAll && exposure.isInPlace != 0) return false;
-  if (options_.isOneProcess) return true;
-  if (program.acceptsKernelCopy && options_.canCopyPeers) return true;
-  return (!access.input || exposure.inputShare.inode != 0) &&
-         (!access.output || exposure.outputShare.inode != 0);
-}
-
-Engine::Outcome Engine::attach(Operation& operation, const FlatStep& step) {
-  if (waitPosts(operation, step) == Outcome::kBlocked) return Outcome::kBlocked;
-  const Program& program = *operation.program;
-  operation.attachments.resize(peers_.size());
-  bool isReachableByAll = true;
-  const auto exposureOf = [&](const transports::SegmentView& segment) {
-    Exposure exposure;
-    auto& post = segment.post(operation.number, static_cast<int>(step.post));
-    std::memcpy(&exposure, post.data(sizeof(exposure)), sizeof(exposure));
-    return exposure;
-  };
-  if (program.isExposing) {
-    isReachableByAll = isReachable(program, options_.rank, exposureOf(options_.segment));
-  }
-  for (uint32_t i = 0; i < step.peerCount; ++i) {
-    const ir::Rank rank = program.peers[step.peerBegin + i];
-    const auto exposure = exposureOf(peers_[static_cast<size_t>(rank)].segment);
-    isReachableByAll &= isReachable(program, rank, exposure);
-    if (isReachableByAll && !attachPeer(operation, rank, exposure)) return Outcome::kBlocked;
-  }
-  if (!isReachableByAll) useFallback(operation);
-  return Outcome::kDone;
-}
-
-bool Engine::attachPeer(Operation& operation, ir::Rank rank, const Exposure& exposure) {
-  const auto access = operation.program->accessTo(rank);
-  auto& connection = *peers_[static_cast<size_t>(rank)].connection;
-  auto& attachment = operation.attachments[static_cast<size_t>(rank)];
-  attachment = {nullptr, nullptr, exposure.inputAddress, exposure.outputAddress, exposure.factor};
-  if (access.input) {
-    attachment.input =
-        connection.mapPeer(exposure.inputAddress, exposure.inputShare, access.inputBytes);
-  }
-  if (access.output) {
-    attachment.output =
-        connection.mapPeer(exposure.outputAddress, exposure.outputShare, access.outputBytes);
-  }
-  const bool isMapped = (!access.input || attachment.input != nullptr) &&
-                        (!access.output || attachment.output != nullptr);
-  if (isMapped || connection.canCopy()) return true;
-  fail({Code::kSystemError, base::kErrCmaNotPermitted,
-        "the buffer of " + describe(rank) +
-            " could neither be mapped nor copied; raise the limit on open files or memory maps"});
-  return false;
 }
 
 Engine::Outcome Engine::transfer(Operation& operation, const FlatLane& lane, LaneState& state,
@@ -394,13 +300,17 @@ void Engine::combine(const Program& program, const FlatStep& step, std::span<Cur
   combineLocal(program, step, cursors, bytes);
 }
 
+bool Engine::isPlainCopy(const Program& program, const FlatStep& step,
+                         std::span<const Cursor> cursors) {
+  return step.sourceCount == 1 && cursors[0].factor == nullptr &&
+         !(step.isFinal && program.divisor > 1);
+}
+
 void Engine::combineLocal(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
                           uint64_t bytes) {
   const auto sources = cursors.first(step.sourceCount);
   const auto destinations = cursors.subspan(step.sourceCount);
-  const bool isCopy =
-      sources.size() == 1 && sources[0].factor == nullptr && !(step.isFinal && program.divisor > 1);
-  if (isCopy) {
+  if (isPlainCopy(program, step, cursors)) {
     for (const auto& destination : destinations) {
       if (destination.pointer == sources[0].pointer) continue;
       queue_.copy(destination.pointer, sources[0].pointer, bytes,
@@ -489,6 +399,11 @@ void Engine::combineMany(const Program& program, const FlatStep& step, std::span
 // Some operand can only be reached by kernel-assisted copies: in pieces that stay in the cache.
 void Engine::combineByCopy(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
                            uint64_t bytes) {
+  const bool isPair = cursors.size() == 2 &&
+                      (cursors[0].pointer != nullptr || cursors[1].pointer != nullptr);
+  if (isPair && isPlainCopy(program, step, cursors)) {
+    return copyDirectly(cursors[0], cursors[1], bytes);
+  }
   copyBuffer_.resize(cursors.size() * kBounceBytes);
   std::vector<Cursor> local(cursors.begin(), cursors.end());
   for (uint64_t done = 0; done < bytes; done += kBounceBytes) {
@@ -513,6 +428,14 @@ void Engine::combineByCopy(const Program& program, const FlatStep& step, std::sp
       if (!status.isOk()) return fail(std::move(status));
     }
   }
+}
+
+// One end is a peer's: the kernel moves the bytes from one user's buffer to the other's.
+void Engine::copyDirectly(const Cursor& source, const Cursor& destination, uint64_t bytes) {
+  const bool isRead = source.pointer == nullptr;
+  auto status = isRead ? source.connection->readPeer(destination.pointer, source.remote, bytes)
+                       : destination.connection->writePeer(destination.remote, source.pointer, bytes);
+  if (!status.isOk()) fail(std::move(status));
 }
 
 }  // namespace tutti::executor

@@ -15,10 +15,12 @@ namespace tutti::executor {
 class Waiter {
  public:
   // For asynchronous operations of one engine.
-  explicit Waiter(Engine& engine) : engine_(&engine) {}
+  explicit Waiter(Engine& engine) : engine_(&engine), freePolls_(freePolls(engine)) {}
   // For blocking operations, perhaps of several engines.
   explicit Waiter(std::span<const Engine::Pending> pending)
-      : engine_(pending.empty() ? nullptr : pending[0].engine), pending_(pending) {}
+      : engine_(pending.empty() ? nullptr : pending[0].engine),
+        pending_(pending),
+        freePolls_(engine_ == nullptr ? 0 : freePolls(*engine_)) {}
 
   // Something moved: start over.
   void reset() {
@@ -28,7 +30,7 @@ class Waiter {
 
   // Nothing moved. Returns after a moment; fails the engines when it is time to give up.
   void pause() {
-    if (++polls_ < kFreePolls) {
+    if (++polls_ < freePolls_) {
       relax();
       return;
     }
@@ -36,8 +38,11 @@ class Waiter {
   }
 
  private:
-  // Polls before the clock is read for the first time: well below a microsecond.
-  static constexpr uint32_t kFreePolls = 16;
+  // Polls before the clock is read for the first time: well below a microsecond. None where the core
+  // is to be given away at once.
+  static uint32_t freePolls(const Engine& engine) {
+    return engine.options().wait.spinNs == 0 ? 0 : 16;
+  }
 
   static void relax() {
 #if defined(__x86_64__)
@@ -54,6 +59,7 @@ class Waiter {
 
   Engine* engine_;
   std::span<const Engine::Pending> pending_;
+  uint32_t freePolls_;
   uint32_t polls_ = 0;
   int64_t sinceNs_ = 0;  // since when nothing moved
   int64_t nextLookNs_ = 0;

@@ -31,8 +31,9 @@ uint64_t hashCosts(const CostConstants& costs, uint64_t hash) {
   for (const double value :
        {costs.signalNs, costs.stepNs, costs.switchNs, costs.copyBytesPerSecond,
         costs.memoryBytesPerSecond, costs.reduceBytesPerSecond, costs.peerCopyBytesPerSecond,
+        costs.slotNs, costs.peerCallNs, costs.peerCopySharedBytesPerSecond,
         costs.peerCopyMemoryBytesPerSecond, costs.slotBytesPerSecond, costs.messageNs,
-        costs.messageBytesPerSecond, costs.cacheBytes}) {
+        costs.messageBytesPerSecond, costs.cacheBytes, costs.sharedCacheBytes}) {
     hash = base::hash64(std::bit_cast<uint64_t>(value), hash);
   }
   return hash;

@@ -109,12 +109,28 @@ Load byKernelCopies(const Algorithm& algorithm, const Extent& extent) {
     // Blocks are read, combined, and the result is written to the others.
     case Collective::kAllReduce:
       load.peerCopied = 2 * others / extent.n;
+      load.peerCalls = 2 * (extent.n - 1);
       load.copied = 0;
       break;
-    case Collective::kReduce: load.peerCopied = (others + extent.bytes) / extent.n; break;
-    case Collective::kReduceScatter: load.peerCopied = others; break;
+    case Collective::kReduce:
+      load.peerCopied = (others + extent.bytes) / extent.n;
+      load.peerCalls = extent.n;
+      break;
+    case Collective::kReduceScatter:
+      load.peerCopied = others;
+      load.peerCalls = extent.n - 1;
+      break;
+    // A rank's own block is copied as before.
+    case Collective::kAllGather:
+    case Collective::kAllGatherV:
+    case Collective::kAllToAll:
+      load.peerCopied = others;
+      load.peerCalls = extent.n - 1;
+      load.copied = extent.bytes;
+      break;
     default:
       load.peerCopied = mapped.copied;
+      load.peerCalls = 1;
       load.copied = 0;
       break;
   }

@@ -20,15 +20,24 @@ double handOverNs(const Machine& machine, double fan, double changesNs) {
   return costs.signalNs * (1 + more / kFlagOverlap) + changesNs;
 }
 
+double peerCopyRate(const Machine& machine, const Load& load) {
+  const ir::CostConstants& costs = machine.costs;
+  if (load.traffic * machine.ranksPerCore <= costs.cacheBytes) return costs.peerCopyBytesPerSecond;
+  if (load.traffic * machine.size <= costs.sharedCacheBytes) {
+    return costs.peerCopySharedBytesPerSecond;
+  }
+  return costs.peerCopyMemoryBytesPerSecond;
+}
+
 double workNs(const Machine& machine, const Load& load, double iterations, double chunkBytes) {
   const ir::CostConstants& costs = machine.costs;
   const bool dataFits = load.traffic * machine.ranksPerCore <= costs.cacheBytes;
-  const double peerCopyRate =
-      dataFits ? costs.peerCopyBytesPerSecond : costs.peerCopyMemoryBytesPerSecond;
-  const double core = machine.ranksPerCore * (nsOf(load.copied, costs.copyBytesPerSecond) +
-                                              nsOf(load.combined, costs.reduceBytesPerSecond) +
-                                              nsOf(load.peerCopied, peerCopyRate) +
-                                              nsOf(load.staged, costs.slotBytesPerSecond));
+  const double core =
+      machine.ranksPerCore *
+      (nsOf(load.copied, costs.copyBytesPerSecond) +
+       nsOf(load.combined, costs.reduceBytesPerSecond) +
+       nsOf(load.peerCopied, peerCopyRate(machine, load)) + load.peerCalls * costs.peerCallNs +
+       nsOf(load.staged, costs.slotBytesPerSecond));
   const double slots = ir::Limits::kFifoSlots * chunkBytes * load.inFlight;
   const bool slotsFit = slots * machine.ranksPerCore <= costs.cacheBytes;
   const double traffic = load.traffic + (slotsFit ? 0 : load.staged);
@@ -58,7 +67,7 @@ uint64_t predictNs(const Machine& machine, const Load& load, uint64_t iterations
   const double steps = count * load.ends * machine.costs.stepNs * machine.ranksPerCore;
   const bool usesSlots = load.inFlight > 0 && machine.isAllMapped;
   const double slots =
-      usesSlots ? count * load.ends / 2 * machine.costs.signalNs / kFlagOverlap : 0;
+      usesSlots ? count * load.ends * machine.costs.slotNs * machine.ranksPerCore : 0;
   const double turns =
       load.isRepeated ? 0 : std::floor((count - 1) / ir::Limits::kFifoSlots) * changes;
   const double work = workNs(machine, load, count, static_cast<double>(chunkBytes)) *

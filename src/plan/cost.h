@@ -5,7 +5,7 @@
 //
 //   T = repeats * rounds * handOver(fan)               dependent hand-overs
 //     + iterations * ends * stepNs * q                 the executor's own work
-//     + iterations * ends / 2 * signalNs / 4           giving slots back, overlapped; mapped only
+//     + iterations * ends * slotNs * q                 messages' tags and acknowledgements; mapped
 //     + iterations / slots * changes                   ranks that share a core let each other in
 //     + work * (1 + (depth - 1) / iterations)          bytes; a pipeline of `depth` fills once
 //
@@ -15,7 +15,8 @@
 //             message: messageNs * (1 + (fan - 1) / 5): posting is a fifth of a message's latency
 //   repeats   iterations where the rounds of one iteration must end before the next begins, else 1
 //   work      core:    q * (copied / copyRate + combined / reduceRate + peerCopied / peerCopyRate
-//                           + staged / slotRate); peerCopyRate falls out of cache
+//                           + peerCalls * peerCallNs + staged / slotRate);
+//                           peerCopyRate falls out of a core's cache and again out of all cores'
 //             memory:  size * traffic / memoryRate, where a rank's working set exceeds its cache
 //             wire:    wire / messageRate (message worlds)
 //             max(core, memory) with wire overlapped: max + min / iterations
@@ -49,6 +50,7 @@ struct Load {
   double copied = 0;      // by its core; writing a further destination counts half
   double combined = 0;    // source bytes of reductions
   double peerCopied = 0;  // kernel-assisted
+  double peerCalls = 0;   // number of kernel-assisted copies
   double staged = 0;      // through FIFO slots, written and read
   double traffic = 0;     // user memory read and written, the mean over the ranks
   double wire = 0;        // sent or received, the larger

@@ -98,10 +98,9 @@ class Evaluator {
     return choice;
   }
 
-  // Are kernel-assisted copies allowed, and faster than `staged`?
-  bool prefersKernelCopies(const Algorithm& algorithm, const Choice& staged) const {
-    if (!machine_.canCopyPeer) return false;
-    return predictNs(machine_, byKernelCopies(algorithm, extent_), 1, 0) < staged.ns;
+  bool allowsKernelCopies() const { return machine_.canCopyPeer; }
+  uint64_t kernelCopyNs(const Algorithm& algorithm) const {
+    return predictNs(machine_, byKernelCopies(algorithm, extent_), 1, 0);
   }
 
  private:
@@ -158,6 +157,7 @@ base::Result<Choice> choose(const Evaluator& evaluator, const ir::Call& call,
   std::string obstacle;
   for (const Algorithm& algorithm : algorithms()) {
     if (algorithm.collective != call.collective) continue;
+    if (!options.allowsPeerMemory && algorithm.way == Way::kPeerMemory) continue;
     const bool isWanted = options.algorithm == algorithm.name;
     const std::string why = evaluator.obstacle(algorithm);
     if (isWanted && !why.empty()) obstacle = fmt::format(": {}", why);
@@ -237,7 +237,11 @@ base::Result<ir::Plan> plan(const ir::World& world, const ir::Call& call, const 
     const Choice staged = bestStaged(evaluator, call.collective);
     result.fallbackAlgorithm = staged.algorithm->name;
     result.fallbackChunkBytes = staged.chunkBytes;
-    result.acceptsKernelCopy = evaluator.prefersKernelCopies(*choice.algorithm, staged);
+    TUTTI_ASSIGN_OR_RETURN(const Choice other,
+                           choose(evaluator, call, {.allowsPeerMemory = false}));
+    const bool isForced = !options.algorithm.empty();
+    result.acceptsKernelCopy = evaluator.allowsKernelCopies() &&
+                               (isForced || evaluator.kernelCopyNs(*choice.algorithm) < other.ns);
   }
   return result;
 }

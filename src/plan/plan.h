@@ -26,8 +26,9 @@ bool isInPlaceSafe(ir::Collective collective, std::string_view algorithm);
 // A choice that is not left to the model (TUTTI_ALGO).
 struct Options {
   std::string algorithm;  // empty: the model chooses
-  uint64_t chunkBytes =
-      0;  // 0: the model chooses; else brought down to what the algorithm can take
+  // 0: the model chooses; else brought down to what the algorithm can take
+  uint64_t chunkBytes = 0;
+  bool allowsPeerMemory = true;  // else only what works with any memory
 };
 
 // The plan with the shortest predicted time. Deterministic: times are compared as whole
