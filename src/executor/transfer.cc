@@ -399,8 +399,8 @@ void Engine::combineMany(const Program& program, const FlatStep& step, std::span
 // Some operand can only be reached by kernel-assisted copies: in pieces that stay in the cache.
 void Engine::combineByCopy(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
                            uint64_t bytes) {
-  const bool isPair = cursors.size() == 2 &&
-                      (cursors[0].pointer != nullptr || cursors[1].pointer != nullptr);
+  const bool isPair =
+      cursors.size() == 2 && (cursors[0].pointer != nullptr || cursors[1].pointer != nullptr);
   if (isPair && isPlainCopy(program, step, cursors)) {
     return copyDirectly(cursors[0], cursors[1], bytes);
   }
@@ -433,8 +433,9 @@ void Engine::combineByCopy(const Program& program, const FlatStep& step, std::sp
 // One end is a peer's: the kernel moves the bytes from one user's buffer to the other's.
 void Engine::copyDirectly(const Cursor& source, const Cursor& destination, uint64_t bytes) {
   const bool isRead = source.pointer == nullptr;
-  auto status = isRead ? source.connection->readPeer(destination.pointer, source.remote, bytes)
-                       : destination.connection->writePeer(destination.remote, source.pointer, bytes);
+  auto status = isRead
+                    ? source.connection->readPeer(destination.pointer, source.remote, bytes)
+                    : destination.connection->writePeer(destination.remote, source.pointer, bytes);
   if (!status.isOk()) fail(std::move(status));
 }
 

@@ -36,18 +36,18 @@ struct CostConstants {
   double signalNs = 200;                  // one flag, one cache line, from core to core
   double stepNs = 40;                     // one step of the executor
   double switchNs = 2000;                 // one context switch, where ranks outnumber cores
-  double copyBytesPerSecond = 7.5e9;        // one core, both ends in cache
-  double memoryBytesPerSecond = 22.5e9;     // all cores together, reads plus writes, out of cache
+  double copyBytesPerSecond = 7.5e9;      // one core, both ends in cache
+  double memoryBytesPerSecond = 22.5e9;   // all cores together, reads plus writes, out of cache
   double reduceBytesPerSecond = 12e9;     // one core, source bytes, in cache
   double slotNs = 500;                    // one end of one FIFO message: tag and acknowledgement
-  double peerCallNs = 3000;                // one kernel-assisted copy, whatever its length
-  double peerCopyBytesPerSecond = 5.5e9;   // one core, kernel-assisted copy, in its cache
+  double peerCallNs = 3000;               // one kernel-assisted copy, whatever its length
+  double peerCopyBytesPerSecond = 5.5e9;  // one core, kernel-assisted copy, in its cache
   double peerCopySharedBytesPerSecond = 4.7e9;  // the same, in the cache that cores share
-  double peerCopyMemoryBytesPerSecond = 3.2e9;    // the same, out of cache
+  double peerCopyMemoryBytesPerSecond = 3.2e9;  // the same, out of cache
   double slotBytesPerSecond = 23e9;  // one core, written for or read from another core's cache
   double messageNs = 20000;          // kMessage: one message
   double messageBytesPerSecond = 2.5e9;
-  double cacheBytes = 1.05e6;  // per core
+  double cacheBytes = 1.05e6;      // per core
   double sharedCacheBytes = 32e6;  // of all cores; larger working sets run at memory speed
   bool operator==(const CostConstants&) const = default;
 };

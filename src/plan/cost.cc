@@ -32,12 +32,11 @@ double peerCopyRate(const Machine& machine, const Load& load) {
 double workNs(const Machine& machine, const Load& load, double iterations, double chunkBytes) {
   const ir::CostConstants& costs = machine.costs;
   const bool dataFits = load.traffic * machine.ranksPerCore <= costs.cacheBytes;
-  const double core =
-      machine.ranksPerCore *
-      (nsOf(load.copied, costs.copyBytesPerSecond) +
-       nsOf(load.combined, costs.reduceBytesPerSecond) +
-       nsOf(load.peerCopied, peerCopyRate(machine, load)) + load.peerCalls * costs.peerCallNs +
-       nsOf(load.staged, costs.slotBytesPerSecond));
+  const double core = machine.ranksPerCore * (nsOf(load.copied, costs.copyBytesPerSecond) +
+                                              nsOf(load.combined, costs.reduceBytesPerSecond) +
+                                              nsOf(load.peerCopied, peerCopyRate(machine, load)) +
+                                              load.peerCalls * costs.peerCallNs +
+                                              nsOf(load.staged, costs.slotBytesPerSecond));
   const double slots = ir::Limits::kFifoSlots * chunkBytes * load.inFlight;
   const bool slotsFit = slots * machine.ranksPerCore <= costs.cacheBytes;
   const double traffic = load.traffic + (slotsFit ? 0 : load.staged);
