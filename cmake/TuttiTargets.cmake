@@ -62,10 +62,14 @@ endfunction()
 #
 # LABELS adds to those of the folder (tests/CMakeLists.txt: unit, multi, faults, and `sanitize`,
 # which the sanitizer stages of scripts/test run); NO_SANITIZE keeps a test out of those stages:
-# sanitizer builds do not even compile it. PROCESSORS is how many of ctest's -j slots it takes (default: the folder's).
+# sanitizer builds do not even compile it. SINGLE_THREADED says that the thread sanitizer has nothing
+# to find. PROCESSORS is how many of ctest's -j slots it takes (default: the folder's).
 function(tutti_unit_test name)
-  cmake_parse_arguments(ARG "NO_SANITIZE" "TIMEOUT;PROCESSORS" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "NO_SANITIZE;SINGLE_THREADED" "TIMEOUT;PROCESSORS" "SOURCES;DEPS;LABELS" ${ARGN})
   if(TUTTI_SANITIZE AND (ARG_NO_SANITIZE OR NOT "sanitize" IN_LIST TUTTI_TEST_LABELS))
+    return()
+  endif()
+  if(TUTTI_SANITIZE MATCHES thread AND ARG_SINGLE_THREADED)
     return()
   endif()
   if(NOT ARG_TIMEOUT)

@@ -42,8 +42,8 @@ class WireReader {
   std::string_view raw(size_t size) {
     if (size > rest_.size()) {
       isGood_ = false;
-      rest_ = {};
-      return {};
+      rest_ = "";  // not null: callers hand it to memcpy
+      return rest_;
     }
     const std::string_view bytes = rest_.substr(0, size);
     rest_.remove_prefix(size);

@@ -206,7 +206,7 @@ bool Engine::advanceLane(Operation& operation, const FlatLane& lane, LaneState& 
     if (++state.step == lane.stepCount) {
       state.step = 0;
       ++state.iteration;
-      // Side by side with the other lanes, what one of them wrote is still in the cache for the next.
+      // Lanes that take turns find in the cache what the other has just moved.
       if (program->lanes.size() > 1 && step.hasMessage) return true;
     }
   }

@@ -78,8 +78,9 @@ class Engine {
   // outlives the call.
   base::Status run(const Programs& programs, const void* input, void* output,
                    const device::Factor& factor);
-  // May run be used now?
-  bool isIdle() const { return active_.empty() && !hasAsync(); }
+  // May run be used now? The order matters: while there is asynchronous work, active_ is not this
+  // thread's to look at.
+  bool isIdle() const { return !hasAsync() && active_.empty(); }
 
   // Drives several engines of one thread until all their operations are done. Blocks.
   struct Pending {
@@ -108,8 +109,10 @@ class Engine {
   // `sinceNs` (base::nowNs) for longer than the timeout.
   void lookForFailures(int64_t sinceNs);
 
-  // One pass for the progress thread: tries the lock, then as progress().
+  // For the progress thread: as progress and lookForFailures, but only while there is asynchronous
+  // work and nobody else is at it.
   bool progressAsync();
+  void lookForFailuresAsync(int64_t sinceNs);
 
  private:
   enum class Outcome { kBlocked, kPartial, kDone };
@@ -157,6 +160,7 @@ class Engine {
   bool advanceLane(Operation& operation, const FlatLane& lane, LaneState& state);
   void complete(Operation& operation);
   void finishAsync();
+  void lookLocked(int64_t sinceNs);
   void fail(base::Status why);
   void failLocked(const base::Status& why);
   void awaitQuiet(const Operation& operation);
@@ -206,6 +210,7 @@ class Engine {
   void post(Operation& operation, uint32_t number, uint64_t bytes);
   void ringEveryone();
   void prefetchNextPost(uint64_t bytes);
+  void prefetchNextPostOf(const Peer& peer, uint32_t number, uint64_t bytes) const;
 
   base::Status findMismatch(const Operation& operation) const;
   base::Status findDeparture() const;

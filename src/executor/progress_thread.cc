@@ -75,7 +75,7 @@ void ProgressThread::run() {
     const int64_t now = base::nowNs();
     if (idlePasses++ == 0 || idleSinceNs == 0) idleSinceNs = now;
     if (now >= nextLookNs) {
-      for (auto* engine : engines_) engine->lookForFailures(idleSinceNs);
+      for (auto* engine : engines_) engine->lookForFailuresAsync(idleSinceNs);
       nextLookNs = now + kLookNs;
     }
     if (idlePasses < kSpinPasses) continue;

@@ -38,9 +38,18 @@ std::string operationName(const Operation& operation) {
 }  // namespace
 
 void Engine::lookForFailures(int64_t sinceNs) {
-  if (hasFailed()) return;
   std::unique_lock lock(mutex_, std::defer_lock);
   if (hasAsync() && !lock.try_lock()) return;
+  lookLocked(sinceNs);
+}
+
+void Engine::lookForFailuresAsync(int64_t sinceNs) {
+  std::unique_lock lock(mutex_, std::try_to_lock);
+  if (lock.owns_lock() && hasAsync()) lookLocked(sinceNs);
+}
+
+void Engine::lookLocked(int64_t sinceNs) {
+  if (hasFailed()) return;
   for (auto* operation : active_) {
     if (!isWaitingForPeers(*operation)) continue;
     if (auto status = findMismatch(*operation); !status.isOk()) return fail(std::move(status));

@@ -38,8 +38,8 @@ class Waiter {
   }
 
  private:
-  // Polls before the clock is read for the first time: well below a microsecond. None where the core
-  // is to be given away at once.
+  // Polls before the clock is read for the first time: well below a microsecond. None where the
+  // core is to be given away at once.
   static uint32_t freePolls(const Engine& engine) {
     return engine.options().wait.spinNs == 0 ? 0 : 16;
   }

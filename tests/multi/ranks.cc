@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <mutex>
 #include <new>
 #include <thread>
 
@@ -268,6 +269,8 @@ void RankContext::giveUp() {
 }
 
 void RankContext::doing(const std::string& text) {
+  static std::mutex mutex;  // some ranks have several threads
+  const std::lock_guard lock(mutex);
   auto& slot = board_.slots[rank_];
   write(slot.doing, sizeof(slot.doing), text);
 }

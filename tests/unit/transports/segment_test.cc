@@ -64,7 +64,7 @@ TEST(SegmentLayout, PartsFillTheSegmentWithoutOverlap) {
 }
 
 TEST(SegmentLayout, PolledWordsHaveCacheLinesOfTheirOwn) {
-  const SegmentView view{nullptr, 2};
+  const SegmentView view{reinterpret_cast<std::byte*>(uintptr_t{1} << 30), 2};
   std::vector<const void*> words = {&view.header().bell,  &view.header().completedOps,
                                     &view.header().state, &view.ack(0, 0),
                                     &view.ack(0, 1),      &view.ack(1, 0)};
