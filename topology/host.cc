@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "src/base/hash.h"
 #include "topology/cgroup.h"
 #include "topology/host_sources.h"
 
@@ -55,6 +56,12 @@ int usableCores() {
   const CgroupLimits limits = readCgroupLimits();
   if (limits.cpus <= 0 || limits.cpus >= allowed) return allowed;
   return std::max(1, static_cast<int>(std::ceil(limits.cpus)));
+}
+
+uint64_t coreSetDigest() {
+  uint64_t hash = base::kHashSeed;
+  for (const int pu : allowedPus()) hash = base::hash64(static_cast<uint64_t>(pu), hash);
+  return hash;
 }
 
 uint64_t usableMemory() {

@@ -35,6 +35,10 @@ HostInfo discoverHost();
 // rounded up. At least 1.
 int usableCores();
 
+// Which hardware threads the calling thread may run on, as a number: equal on one host where the
+// sets are equal, almost surely different where they differ.
+uint64_t coreSetDigest();
+
 // The smaller of the machine's memory and the cgroups' limits.
 uint64_t usableMemory();
 

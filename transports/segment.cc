@@ -16,7 +16,9 @@
 #include <mutex>
 #include <utility>
 
+#include "src/base/config.h"
 #include "src/base/errors.h"
+#include "src/base/shared_file.h"
 
 namespace tutti::transports {
 namespace {
@@ -112,12 +114,10 @@ base::Result<std::unique_ptr<OwnSegment>> OwnSegment::create(ir::Rank rank, int 
                                                              const std::byte* token) {
   auto segment = std::unique_ptr<OwnSegment>(new OwnSegment);
   segment->bytes_ = SegmentView::bytesFor(size);
-  segment->fd_ = memfd_create("tutti-segment", MFD_CLOEXEC);
-  if (segment->fd_ < 0) return systemError(base::kErrShmFailed, "memfd_create");
-  if (ftruncate(segment->fd_, static_cast<off_t>(segment->bytes_)) != 0) {
-    return systemError(base::kErrShmFailed,
-                       fmt::format("sizing a segment of {} bytes", segment->bytes_));
-  }
+  TUTTI_ASSIGN_OR_RETURN(
+      auto file,
+      base::openSharedFile(segment->bytes_, base::processConfig().get(base::param::kShmDir)));
+  segment->fd_ = file.release();
   void* base = mmap(nullptr, segment->bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, segment->fd_, 0);
   if (base == MAP_FAILED) {
     return systemError(base::kErrShmFailed,

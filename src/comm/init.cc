@@ -132,7 +132,9 @@ Status Communicator::exchange() {
                {"pid", getpid()},
                {"device", device_->describe().name},
                {"version", kVersion},
-               {"cores", topology::usableCores()}};
+               {"isDeviceExclusive", device_->describe().isExclusive},
+               {"cores", topology::usableCores()},
+               {"coreSet", topology::coreSetDigest()}};
   for (const auto& transport : transports_) {
     mine["transports"][transport.name] = {{"descriptor", transport.context->descriptor()},
                                           {"address", transport.context->address()}};
@@ -148,7 +150,9 @@ Status Communicator::exchange() {
     info.pid = theirs.value("pid", 0);
     info.device = theirs.value("device", "");
     info.version = theirs.value("version", "");
+    info.isDeviceExclusive = theirs.value("isDeviceExclusive", false);
     info.cores = theirs.value("cores", 1);
+    info.coreSet = theirs.value("coreSet", uint64_t{0});
     if (info.version != kVersion) return foreignVersion(rank, "version " + info.version);
     world_.ranks.push_back(std::move(info));
     const json offers = theirs.value("transports", json::object());
@@ -157,6 +161,13 @@ Status Communicator::exchange() {
       transport.descriptors.push_back(offer.value("descriptor", ""));
       transport.addresses.push_back(offer.value("address", ""));
     }
+  }
+  if (const auto both = world_.ranksOfOneDevice()) {
+    return {Code::kInvalidUsage, base::kErrDuplicateDevice,
+            fmt::format("{} and {} both use device {}, which only one of them can; give each a "
+                        "device of its own (TUTTI_DEVICE, --devices)",
+                        describeRank(both->first), describeRank(both->second),
+                        world_.ranks[static_cast<size_t>(both->first)].device)};
   }
   return {};
 }

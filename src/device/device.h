@@ -19,11 +19,12 @@ namespace tutti::device {
 
 // What a device is. A value; travels between ranks as text.
 struct Description {
-  std::string name;    // "host", "opencl:0": unique in the process, accepted by TUTTI_DEVICE
-  std::string model;   // for people: "Intel Xeon, 2 cores"
-  std::string pci;     // "0000:17:00.0", empty if none
-  std::string domain;  // ranks with equal domains may map each other's memory; empty: none
-  int index = 0;       // among the devices of its backend
+  std::string name;          // "host", "opencl:0": unique in the process, accepted by TUTTI_DEVICE
+  std::string model;         // for people: "Intel Xeon, 2 cores"
+  std::string pci;           // "0000:17:00.0", empty if none
+  std::string domain;        // ranks with equal domains may map each other's memory; empty: none
+  int index = 0;             // among the devices of its backend
+  bool isExclusive = false;  // two ranks of one communicator can not both use it
   uint64_t memoryBytes = 0;
 };
 

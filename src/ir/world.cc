@@ -23,6 +23,7 @@ uint64_t hashRank(const RankInfo& info, uint64_t hash) {
   }
   hash = base::hash64(info.process, hash);
   hash = base::hash64(static_cast<uint64_t>(info.pid), hash);
+  hash = base::hash64(info.isDeviceExclusive ? 1 : 0, hash);
   hash = base::hash64(static_cast<uint64_t>(info.cores), hash);
   return base::hash64(info.coreSet, hash);
 }
@@ -49,6 +50,18 @@ bool World::isAllMapped() const {
     }
   }
   return true;
+}
+
+std::optional<std::pair<Rank, Rank>> World::ranksOfOneDevice() const {
+  std::map<std::pair<std::string_view, std::string_view>, Rank> users;
+  for (Rank rank = 0; rank < size(); ++rank) {
+    const RankInfo& info = ranks[static_cast<size_t>(rank)];
+    if (!info.isDeviceExclusive) continue;
+    const std::pair<std::string_view, std::string_view> device{info.host, info.device};
+    const auto [user, isFirst] = users.emplace(device, rank);
+    if (!isFirst) return std::pair(user->second, rank);
+  }
+  return {};
 }
 
 double World::ranksPerCore() const {

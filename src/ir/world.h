@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/ir/types.h"
@@ -22,9 +24,10 @@ struct RankInfo {
   std::string hostName;  // for people
   uint64_t process = 0;  // equal values (on one host) share a process
   int32_t pid = 0;
-  std::string device;    // "host", "opencl:0"
-  std::string version;   // library version
-  int32_t cores = 1;     // cores this process may run on
+  std::string device;              // "host", "opencl:0"
+  bool isDeviceExclusive = false;  // no two ranks of a communicator may use it
+  std::string version;             // library version
+  int32_t cores = 1;               // cores this process may run on
   uint64_t coreSet = 0;  // digest of which cores; on one host, equal values share all their cores
                          // and different ones are taken to share none
   bool operator==(const RankInfo&) const = default;
@@ -66,6 +69,8 @@ struct World {
   bool isAllMapped() const;
   // The largest number of ranks per core over all core sets of all hosts, at least 1.
   double ranksPerCore() const;
+  // Two ranks of one host that use one exclusive device, if there are any.
+  std::optional<std::pair<Rank, Rank>> ranksOfOneDevice() const;
   // 64-bit digest of everything above; equal on all ranks or init fails.
   uint64_t digest() const;
   bool operator==(const World&) const = default;

@@ -55,6 +55,7 @@ TEST_P(Environment, ResultsStayRight) {
 INSTANTIATE_TEST_SUITE_P(
     All, Environment,
     testing::Values(Variant{"defaults", {}},
+                    Variant{"files_in_a_directory", {{"TUTTI_SHM_DIR", "/dev/shm"}}, 3000},
                     Variant{"no_kernel_copies", {{"TUTTI_CMA_DISABLE", "1"}}},
                     Variant{"tiny_chunks", {{"TUTTI_CHUNK", "256"}}, 3000},
                     Variant{"odd_chunks", {{"TUTTI_CHUNK", "5000"}}},

@@ -12,13 +12,10 @@
 #include <string>
 #include <utility>
 
+#include "src/base/config.h"
 #include "src/base/errors.h"
 #include "src/base/log.h"
-
-// Linux 6.3; older headers lack it.
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
-#endif
+#include "src/base/shared_file.h"
 
 namespace tutti::device::host {
 
@@ -31,39 +28,18 @@ bool isPlentiful(int fd) {
   return static_cast<rlim_t>(fd) < files.rlim_cur - files.rlim_cur / 4;
 }
 
-// Growing a file beyond RLIMIT_FSIZE would end the process by SIGXFSZ (ftruncate(2)).
-bool isAllowedFileSize(size_t bytes) {
-  rlimit size;
-  return getrlimit(RLIMIT_FSIZE, &size) != 0 || size.rlim_cur == RLIM_INFINITY ||
-         bytes <= size.rlim_cur;
-}
-
-// An empty file in memory of `bytes` bytes; not open, with the reason in `why`, if there is none.
+// A file in memory of `bytes` bytes; not open, with the reason in `why`, if there is none.
 base::UniqueFd openMemoryFile(size_t bytes, std::string& why) {
-  if (!isAllowedFileSize(bytes)) {
-    why = "it is larger than the limit on file sizes (ulimit -f)";
+  auto file = base::openSharedFile(bytes, base::processConfig().get(base::param::kShmDir));
+  if (!file.isOk()) {
+    why = file.status().toString();
     return {};
   }
-  // Without MFD_NOEXEC_SEAL newer kernels warn or, with vm.memfd_noexec=2, refuse; older ones do
-  // not know it.
-  int fd = memfd_create("tutti", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-  if (fd < 0 && errno == EINVAL) fd = memfd_create("tutti", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (fd < 0) {
-    why = std::string("memfd_create: ") + std::strerror(errno);
-    return {};
-  }
-  base::UniqueFd file(fd);
-  if (!isPlentiful(fd)) {
+  if (!isPlentiful(file->get())) {
     why = "three quarters of the allowed file descriptors are in use (ulimit -n)";
     return {};
   }
-  if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
-    why = std::string("ftruncate: ") + std::strerror(errno);
-    return {};
-  }
-  // A peer that maps the file relies on its size: an access beyond it would be a SIGBUS.
-  fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-  return file;
+  return file.take();
 }
 
 uint64_t inodeOf(int fd) {

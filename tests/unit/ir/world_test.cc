@@ -48,6 +48,7 @@ TEST(World, digestSeesEverything) {
   EXPECT_TRUE(differs([](World& other) { other.ranks[1].process = 9; }));
   EXPECT_TRUE(differs([](World& other) { other.ranks[1].pid = 9; }));
   EXPECT_TRUE(differs([](World& other) { other.ranks[1].device += "host"; }));
+  EXPECT_TRUE(differs([](World& other) { other.ranks[1].isDeviceExclusive = true; }));
   EXPECT_TRUE(differs([](World& other) { other.ranks[1].version += "1"; }));
   EXPECT_TRUE(differs([](World& other) { other.ranks[1].cores = 9; }));
   EXPECT_TRUE(differs([](World& other) { other.ranks[1].coreSet = 9; }));
@@ -63,6 +64,20 @@ TEST(World, digestSeesEverything) {
   right.ranks[0].host = "a";
   right.ranks[0].hostName = "b";
   EXPECT_NE(left.digest(), right.digest());
+}
+
+TEST(World, OneExclusiveDeviceHasOneRank) {
+  World world = makeWorld(4, 2);
+  for (auto& info : world.ranks) info.host = "a";
+  for (auto& info : world.ranks) info.device = "host";
+  EXPECT_FALSE(world.ranksOfOneDevice());
+  for (size_t rank : {1, 3}) {
+    world.ranks[rank].device = "gpu:0";
+    world.ranks[rank].isDeviceExclusive = true;
+  }
+  EXPECT_EQ(world.ranksOfOneDevice(), (std::pair<Rank, Rank>{1, 3}));
+  world.ranks[3].host = "b";
+  EXPECT_FALSE(world.ranksOfOneDevice());
 }
 
 }  // namespace

@@ -49,7 +49,8 @@ TEST(Host, FastPathAgreesWithTheFullOne) {
 }
 
 TEST(Host, UsableCoresFollowTheAffinity) {
-  std::thread([] {
+  const auto whole = std::pair(allowedPus().size(), coreSetDigest());
+  std::thread([whole] {
     const int first = allowedPus().front();
     cpu_set_t one;
     CPU_ZERO(&one);
@@ -57,6 +58,9 @@ TEST(Host, UsableCoresFollowTheAffinity) {
     ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
     EXPECT_EQ(allowedPus(), std::vector<int>{first});
     EXPECT_EQ(usableCores(), 1);
+    const uint64_t digest = coreSetDigest();
+    EXPECT_EQ(digest == whole.second, whole.first == 1);
+    std::thread([digest] { EXPECT_EQ(coreSetDigest(), digest); }).join();
     const HostInfo info = discoverHost();
     EXPECT_EQ(info.pus, 1);
     EXPECT_EQ(info.cores, 1);
