@@ -210,7 +210,6 @@ class Engine {
   void post(Operation& operation, uint32_t number, uint64_t bytes);
   void ringEveryone();
   void prefetchNextPost(uint64_t bytes);
-  void prefetchNextPostOf(const Peer& peer, uint32_t number, uint64_t bytes) const;
 
   base::Status findMismatch(const Operation& operation) const;
   base::Status findDeparture() const;

@@ -134,8 +134,6 @@ class Compiler {
     program_.acceptsKernelCopy = schedule.acceptsKernelCopy;
     program_.isCollective =
         call.collective != Collective::kSend && call.collective != Collective::kRecv;
-    program_.isOneWay =
-        call.collective == Collective::kBroadcast || call.collective == Collective::kScatter;
     program_.signature = ir::signature(call);
     const bool isIntegerAverage =
         call.op == ir::RedOp::kAvg && ir::isReducing(call.collective) && !ir::isFloat(call.type);

@@ -80,7 +80,6 @@ struct Program {
   uint64_t outputBytes = 0;
   uint64_t scratchBytes = 0;
   bool isStreaming = false;  // results are larger than the caches
-  bool isOneWay = false;     // the root gives and waits for nobody: it runs ahead of the others
   std::vector<FlatLane> lanes;
   std::vector<FlatStep> steps;
   std::vector<FlatOperand> operands;

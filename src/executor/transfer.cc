@@ -222,7 +222,6 @@ bool Engine::resolveMessageSource(Operation& operation, const FlatOperand& opera
     // Who posts for this operation has completed the one before.
     peer.completedOps = std::max(peer.completedOps, operation.number - 1);
     cursor.pointer = post.data(post.bytes);
-    if (operation.program->isOneWay) prefetchNextPostOf(peer, operand.post, post.bytes);
     if (operand.part > 0) cursor.pointer += static_cast<uint64_t>(operand.part) * bytes;
     return true;
   }
@@ -246,13 +245,6 @@ void Engine::prefetchNextPost(uint64_t bytes) {
   for (uint64_t at = 0; at < std::min(bytes, kMost); at += transports::kLine) {
     prefetchForWriting(post.payload + at);
   }
-}
-
-// The root of a broadcast has often posted the next one already.
-void Engine::prefetchNextPostOf(const Peer& peer, uint32_t number, uint64_t bytes) const {
-  const auto& next = peer.segment.post(nextNumber_, static_cast<int>(number));
-  __builtin_prefetch(&next);
-  if (bytes > transports::Post::kInlineBytes) __builtin_prefetch(next.payload);
 }
 
 bool Engine::resolveMessageDestination(Operation& operation, const FlatOperand& operand,
