@@ -153,7 +153,7 @@ TUTTI_EXPORT tuttiResult_t tuttiGetVersion(int* version);
 /* A short text for a result code. Static storage, never null. */
 TUTTI_EXPORT const char* tuttiGetErrorString(tuttiResult_t result);
 
-/* The text of the last failure seen by the calling thread, or, if this thread saw none, of the last
+/* The text of the last failure seen by the calling thread, or, if this thread saw none, of the first
  * failure of `comm` (which may be null): cause, what was tried, what to do. Never null; "" if there
  * was none. Valid until the calling thread's next Tutti call. */
 TUTTI_EXPORT const char* tuttiGetLastError(tuttiComm_t comm);
@@ -169,8 +169,8 @@ TUTTI_EXPORT tuttiResult_t tuttiGetUniqueId(tuttiUniqueId* id);
 /* Joins the communicator `id` as `rank` of `nRanks`; blocks until all have joined, at most the
  * timeout. The device is the one from the environment, else the host.
  * tuttiInvalidArgument: comm is null, nRanks < 1, rank outside 0..nRanks-1.
- * tuttiInvalidUsage: ranks disagree on the size, or two are the same rank; or the launcher says
- * another size or rank and TUTTI_IGNORE_LAUNCHER is not set.
+ * tuttiInvalidUsage: ranks disagree on the size, or two are the same rank; or `id` is the launcher's
+ * and nRanks no multiple of the number of processes it started, unless TUTTI_IGNORE_LAUNCHER is set.
  * tuttiTimeout, tuttiRemoteError: a rank did not come, or left; the text names it. */
 TUTTI_EXPORT tuttiResult_t tuttiCommInitRank(tuttiComm_t* comm, int nRanks, tuttiUniqueId id,
                                              int rank);
@@ -192,7 +192,8 @@ TUTTI_EXPORT tuttiResult_t tuttiCommInitRankScalable(tuttiComm_t* comm, int nRan
 TUTTI_EXPORT tuttiResult_t tuttiCommInitAll(tuttiComm_t* comms, int nDev, const int* devices);
 
 /* As tuttiCommInitAll with a device for each rank by name, "host" or "opencl:0"; null array or null
- * entries mean the default, and one config for all (null for defaults). */
+ * entries mean the default, and one config for all (null for defaults), but for its `blocking`: the
+ * call blocks, and so do the communicators. */
 TUTTI_EXPORT tuttiResult_t tuttiCommInitAllConfig(tuttiComm_t* comms, int nDev,
                                                   const char* const* devices,
                                                   tuttiConfig_t* config);

@@ -1,6 +1,7 @@
 // Collectives, sends and receives: arguments are checked here and nowhere else.
 #include <fmt/format.h>
 
+#include <cstring>
 #include <numeric>
 
 #include "src/api/entry.h"
@@ -99,6 +100,10 @@ Status makeWork(Communicator& communicator, Collective collective, const Argumen
     TUTTI_ASSIGN_OR_RETURN(const auto op, communicator.redOps().resolve(arguments.op, type, size));
     work.call.op = op.op;
     work.factor = op.factor;
+    if (op.scalar != nullptr) [[unlikely]] {
+      work.scalar = arguments.stream == nullptr ? nullptr : op.scalar;
+      if (work.scalar == nullptr) std::memcpy(&work.factor.bits, op.scalar, ir::sizeOf(type));
+    }
   }
   const bool isRoot = arguments.root == communicator.rank();
   if (arguments.count > 0) {

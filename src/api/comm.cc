@@ -142,21 +142,22 @@ Status initRank(tuttiComm_t* result, InitArgs args) {
 // One thread per rank joins; the first failure ends the others' wait through the control plane.
 Status initAll(tuttiComm_t* results, std::vector<CommConfig> configs) {
   const int size = static_cast<int>(configs.size());
-  TUTTI_ASSIGN_OR_RETURN(const UniqueId id, comm::createUniqueId());
+  TUTTI_ASSIGN_OR_RETURN(const UniqueId id, comm::createServedId());
   std::vector<Handle*> handles;
   std::vector<Status> statuses(configs.size());
-  std::vector<std::thread> threads;
   for (auto& config : configs) {
     config.isBlocking = true;
     handles.push_back(Handle::create(config));
   }
-  for (int rank = 0; rank < size; ++rank) {
-    threads.emplace_back([&, rank] {
-      const auto index = static_cast<size_t>(rank);
-      statuses[index] = handles[index]->initialize({{id}, rank, size, configs[index]});
-    });
+  {
+    std::vector<std::jthread> threads;  // joined also where one of them can not be started
+    for (int rank = 0; rank < size; ++rank) {
+      threads.emplace_back([&, rank] {
+        const auto index = static_cast<size_t>(rank);
+        statuses[index] = handles[index]->initialize({{id}, rank, size, configs[index]});
+      });
+    }
   }
-  for (auto& thread : threads) thread.join();
   const auto failed = std::find_if(statuses.begin(), statuses.end(),
                                    [](const Status& status) { return !status.isOk(); });
   if (failed != statuses.end()) {
@@ -177,12 +178,15 @@ Status split(tuttiComm_t parent, int color, int key, tuttiComm_t* result,
     return invalid(fmt::format("colour {} is negative and not TUTTI_SPLIT_NOCOLOR", color));
   }
   TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(parent));
-  const Handle::Call call(*handle);
-  TUTTI_ASSIGN_OR_RETURN(comm::Communicator * communicator, handle->ready());
-  CommConfig inherited = handle->config();
-  inherited.name.clear();
-  TUTTI_ASSIGN_OR_RETURN(const CommConfig childConfig, readConfig(config, inherited));
-  TUTTI_ASSIGN_OR_RETURN(InitArgs args, communicator->splitArgs(color, key, childConfig));
+  InitArgs args;
+  {
+    const Handle::Call call(*handle);  // left before the child is made: an abort waits for it
+    TUTTI_ASSIGN_OR_RETURN(comm::Communicator * communicator, handle->ready());
+    CommConfig inherited = handle->config();
+    inherited.name.clear();
+    TUTTI_ASSIGN_OR_RETURN(const CommConfig childConfig, readConfig(config, inherited));
+    TUTTI_ASSIGN_OR_RETURN(args, communicator->splitArgs(color, key, childConfig));
+  }
   if (color == TUTTI_SPLIT_NOCOLOR) return {};
   return initRank(result, std::move(args));
 }

@@ -142,7 +142,8 @@ tuttiResult_t tuttiRedOpCreatePreMulSum(tuttiRedOp_t* op, void* scalar, tuttiDat
     const Handle::Call inside(*handle);
     TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle->ready());
     TUTTI_ASSIGN_OR_RETURN(const int32_t made, communicator->redOps().create(
-                                                   scalar, static_cast<tutti::ir::DataType>(type)));
+                                                   scalar, static_cast<tutti::ir::DataType>(type),
+                                                   residence == tuttiScalarDevice));
     *op = static_cast<tuttiRedOp_t>(made);
     return {};
   });

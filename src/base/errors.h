@@ -35,6 +35,7 @@ enum ErrorId : int {
   kErrLibraryMismatch = 128,        // ranks use versions of Tutti that cannot work together
   kErrLaunchFile = 129,             // the launch's rendezvous file cannot be used
   kErrNoLaunchAddress = 130,        // ranks on several hosts, and nobody says where rank 0 is
+  kErrSettingMismatch = 131,        // a setting that must be alike on all ranks is not
 
   kErrShmTooSmall = 201,      // shared memory (/dev/shm) is too small
   kErrShmFailed = 202,        // a shared memory object could not be made or mapped
@@ -49,6 +50,7 @@ enum ErrorId : int {
   kErrUnsupported = 305,       // the combination is legal but not supported
   kErrUseAfterFailure = 306,   // the communicator failed or was aborted before
   kErrInternal = 307,          // a defect of Tutti
+  kErrForked = 308,            // the communicator belongs to the parent process
 
   kErrOutOfMemory = 401,    // memory ran out
   kErrNoDevice = 402,       // no usable device

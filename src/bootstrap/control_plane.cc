@@ -129,6 +129,8 @@ base::Result<UniqueId> serveNewId(std::function<void()> onEnd) {
   return encodeUniqueId(content);
 }
 
+base::Result<UniqueId> createServedId() { return serveNewId(nullptr); }
+
 base::Result<UniqueId> createUniqueId() {
   const std::string& address = base::processConfig().get(base::param::kAddr);
   return address.empty() ? serveNewId(nullptr) : fixedId(address);

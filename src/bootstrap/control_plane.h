@@ -32,6 +32,9 @@ struct UniqueId {
 // block. With TUTTI_ADDR set, every process gets an equivalent id instead, rank 0 serves the
 // rendezvous there while it joins, and the id is good for one communicator after the other.
 base::Result<UniqueId> createUniqueId();
+// The same, but served by this process whatever TUTTI_ADDR says: for communicators that a program
+// makes of others or within one process.
+base::Result<UniqueId> createServedId();
 
 struct JoinOptions {
   std::span<const UniqueId> ids;  // one, or several for init by several roots

@@ -89,6 +89,13 @@ Status Plane::join(const std::atomic<bool>* isAborted) {
   }
   if (!status.isOk()) {
     reactor_.call([&] { giveUp(status); });
+    // The rendezvous hangs up once it has told the others. It may be this process, which may end
+    // when this returns.
+    {
+      std::unique_lock lock(mutex_);
+      waitUntil(lock, base::nowNs() + kFlushNs, nullptr, [&] { return unanswered_ == 0; });
+    }
+    reactor_.call([&] { closeAll(); });
   }
   return status;
 }

@@ -142,6 +142,7 @@ class Plane : public Channel::Listener, public std::enable_shared_from_this<Plan
   std::optional<uint32_t> awaited_;
   std::optional<std::vector<std::string>> result_;
   std::optional<std::vector<int>> missing_;
+  int unanswered_ = 0;  // rendezvous that were told of giving up and have not hung up yet
   Key session_{};
 
   // The reactor's.

@@ -298,7 +298,10 @@ void Plane::askWhoIsMissing() {
 
 void Plane::giveUp(const Status& reason) {
   for (const auto& server : servers_) {
-    if (server->channel) server->channel->send(kFrameGiveUp, encodeStatus(reason));
+    if (!server->channel || !server->channel->isOpen()) continue;
+    server->channel->send(kFrameGiveUp, encodeStatus(reason));
+    const std::lock_guard lock(mutex_);
+    ++unanswered_;
   }
   if (!failed_.contains(rank_)) {
     failed_.insert(rank_);
@@ -308,7 +311,6 @@ void Plane::giveUp(const Status& reason) {
     out.text(fmt::format("{}: {}", describe(rank_), reason.text()));
     spread(nullptr, kFrameFailure, out.take(), true);
   }
-  closeAll();
 }
 
 }  // namespace tutti::bootstrap

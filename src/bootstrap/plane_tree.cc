@@ -68,7 +68,13 @@ void Plane::onLinkFrame(const Link& link, uint8_t type, std::string_view payload
 void Plane::onClosed(Channel& channel, const Status& reason) {
   newcomers_.erase(&channel);
   for (const auto& server : servers_) {
-    if (server->channel.get() == &channel && !isInvited_) {
+    if (server->channel.get() != &channel) continue;
+    {
+      const std::lock_guard lock(mutex_);
+      unanswered_ = std::max(0, unanswered_ - 1);
+      changed_.notify_all();
+    }
+    if (!isInvited_) {
       breakWith({Code::kRemoteError, base::kErrRendezvousLost,
                  fmt::format("the process that made the unique id ended while ranks were joining: "
                              "{}",

@@ -70,6 +70,7 @@ void Rendezvous::onFrame(Channel& channel, uint8_t type, std::string_view payloa
                                         member->registration.identity.rank,
                                         member->registration.identity.toString(), reason.text()))
                    : reason);
+    channel.closeAfterFlush();  // the others have been told: it may go
   }
 }
 

@@ -59,6 +59,7 @@ base::Result<executor::Operation*> Communicator::start(Work& work, std::vector<S
   request.input = work.input;
   request.output = work.output;
   request.factor = work.factor;
+  request.scalar = work.scalar;
   const bool isAsync = work.stream != nullptr || !config_.isBlocking;
   if (!isAsync) return engine_->start(std::move(request));
   if (work.stream != nullptr) {
@@ -169,11 +170,16 @@ base::Result<InitArgs> Communicator::splitArgs(int color, int key, const CommCon
   std::sort(members.begin(), members.end());
   const bool isLeader = color >= 0 && members.front().rank == rank_;
   std::string mine;
+  Status served;
   if (isLeader) {
-    TUTTI_ASSIGN_OR_RETURN(const auto id, bootstrap::createUniqueId());
-    mine.assign(reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size());
+    // A rendezvous of its own, also where TUTTI_ADDR names the one of the launch.
+    const auto id = bootstrap::createServedId();
+    served = id.status();
+    if (id.isOk()) mine.assign(reinterpret_cast<const char*>(id->bytes.data()), id->bytes.size());
   }
+  // Also after a failure: the others wait for it.
   TUTTI_ASSIGN_OR_RETURN(const auto ids, control_->allGather(mine));
+  TUTTI_RETURN_IF_ERROR(served);
   InitArgs args;
   args.config = config;
   args.size = color >= 0 ? static_cast<int>(members.size()) : 0;

@@ -50,7 +50,8 @@ struct Work {
   void* output = nullptr;
   void* stream = nullptr;
   device::Factor factor;
-  executor::BlockTable table;  // V forms that all ranks know
+  const void* scalar = nullptr;  // with a stream: where the factor's bits are once its turn comes
+  executor::BlockTable table;    // V forms that all ranks know
 };
 
 // What later work of a stream is to wait for.

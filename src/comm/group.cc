@@ -33,6 +33,30 @@ bool isPointToPoint(const Work& work) {
          work.call.collective == ir::Collective::kRecv;
 }
 
+// Later work of `follower` waits for earlier work of `leader`.
+Status followStream(device::StreamOrder& order, void* leader, void* follower) {
+  struct Passing {
+    device::StreamOrder* order;
+    std::shared_ptr<std::atomic<uint32_t>> flag = std::make_shared<std::atomic<uint32_t>>(0);
+  };
+  auto passing = std::make_unique<Passing>(Passing{&order});
+  const auto flag = passing->flag;
+  const auto wake = [](void* context) {
+    const std::unique_ptr<Passing> done(static_cast<Passing*>(context));
+    done->order->notify(done->flag.get());
+  };
+  // First the hold: the leader may be idle, and pass on at once.
+  TUTTI_RETURN_IF_ERROR(order.hold(follower, flag));
+  const Status status = order.after(leader, flag.get(), wake, passing.get());
+  if (status.isOk()) {
+    static_cast<void>(passing.release());
+  } else {
+    flag->store(1, std::memory_order_release);
+    order.notify(flag.get());
+  }
+  return status;
+}
+
 // A send to oneself and the receive it meets are a copy.
 Status runSelfCopy(Communicator& communicator, const Work& send, const Work& receive) {
   const auto& from = send.call;
@@ -44,8 +68,12 @@ Status runSelfCopy(Communicator& communicator, const Work& send, const Work& rec
   }
   const size_t bytes = from.count * ir::sizeOf(from.type);
   void* stream = receive.stream != nullptr ? receive.stream : send.stream;
+  auto& order = communicator.device().order();
   if (stream != nullptr) {
-    return communicator.device().order().enqueueCopy(stream, receive.output, send.input, bytes);
+    const bool areTwo = send.stream != nullptr && send.stream != stream;
+    if (areTwo) TUTTI_RETURN_IF_ERROR(followStream(order, send.stream, stream));
+    TUTTI_RETURN_IF_ERROR(order.enqueueCopy(stream, receive.output, send.input, bytes));
+    return areTwo ? followStream(order, stream, send.stream) : Status();
   }
   if (bytes > 0) std::memmove(receive.output, send.input, bytes);
   return {};
@@ -85,6 +113,7 @@ Status run(std::vector<Item>& items) {
   std::stable_partition(items.begin(), items.end(),
                         [](const Item& item) { return !isPointToPoint(item.work); });
   std::vector<Engine::Pending> pending;
+  std::vector<Engine*> engines;  // of everything that was started
   std::vector<StreamHold> holds;
   Status first;
   bool isAsync = false;
@@ -99,6 +128,7 @@ Status run(std::vector<Item>& items) {
       first = operation.status();
       break;
     }
+    engines.push_back(&(*communicator)->engine());
     if (*operation != nullptr) {
       pending.push_back({&(*communicator)->engine(), *operation});
     } else {
@@ -111,7 +141,7 @@ Status run(std::vector<Item>& items) {
   }
   // What was started before a failure may wait for what was not: end it.
   if (!first.isOk()) {
-    for (const auto& [engine, operation] : pending) engine->abort(first);
+    for (auto* engine : engines) engine->abort(first);
   }
   if (!pending.empty()) {
     const Status status = Engine::waitAll(pending);
@@ -191,9 +221,11 @@ Status submit(Handle& handle, Work&& work) {
     group.items.push_back({&handle, std::move(work)});
     return {};
   }
-  const bool isSelf = isPointToPoint(work) && handle.state() == Handle::State::kReady &&
-                      (*handle.ready())->rank() == work.call.root;
-  if (isSelf) {
+  const auto isSelf = [&] {
+    const auto communicator = handle.ready();
+    return communicator.isOk() && (*communicator)->rank() == work.call.root;
+  };
+  if (isPointToPoint(work) && isSelf()) {
     return {Code::kInvalidUsage, base::kErrGroupMisuse,
             "a send to oneself needs its receive in the same group, and the other way round"};
   }

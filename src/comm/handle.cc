@@ -58,7 +58,7 @@ base::Result<Handle*> Handle::from(void* pointer) {
 
 Status Handle::initialize(InitArgs args) {
   if (config_.isBlocking) return initializeNow(args);
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(initMutex_);
   initThread_ = std::thread([this, args = std::move(args)] {
     const Status status = initializeNow(args);
     if (!status.isOk()) TUTTI_LOG_WARN("init failed: {}", status.toString());
@@ -66,8 +66,24 @@ Status Handle::initialize(InitArgs args) {
   return {Code::kInProgress, 0, "the communicator is being made; poll tuttiCommGetAsyncError"};
 }
 
+namespace {
+
+// Also the body of threads, which no exception may leave.
+base::Result<std::unique_ptr<Communicator>> createGuarded(const InitArgs& args,
+                                                          const std::atomic<bool>* isAborted) {
+  try {
+    return Communicator::create(args, isAborted);
+  } catch (const std::bad_alloc&) {
+    return Status(Code::kSystemError, base::kErrOutOfMemory, "out of memory");
+  } catch (const std::exception& error) {
+    return Status(Code::kInternalError, base::kErrInternal, error.what());
+  }
+}
+
+}  // namespace
+
 Status Handle::initializeNow(const InitArgs& args) {
-  auto communicator = Communicator::create(args, &isAborted_);
+  auto communicator = createGuarded(args, &isAborted_);
   if (!communicator.isOk()) {
     remember(communicator.status());
     state_.store(State::kFailed, std::memory_order_release);
@@ -80,6 +96,10 @@ Status Handle::initializeNow(const InitArgs& args) {
 }
 
 base::Result<Communicator*> Handle::ready() {
+  if (isForeign()) [[unlikely]] {
+    return Status(Code::kInvalidUsage, base::kErrForked,
+                  "the communicator belongs to the parent process; make one after the fork");
+  }
   switch (state()) {
     case State::kReady: return communicator_.get();
     case State::kInitializing:
@@ -96,57 +116,60 @@ base::Result<Communicator*> Handle::ready() {
 }
 
 base::Result<Communicator*> Handle::queryable() {
-  if (state() == State::kFinalized) return communicator_.get();
+  if (state() == State::kFinalized && !isForeign()) return communicator_.get();
   return ready();
 }
 
 Status Handle::finalize() {
-  joinInitThread();
-  TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, ready());
+  if (!isForeign()) joinInitThread();
   const Call call(*this);
+  TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, ready());
   const Status status = communicator->finalize();
-  state_.store(State::kFinalized, std::memory_order_release);
+  auto expected = State::kReady;  // else an abort came in between
+  state_.compare_exchange_strong(expected, State::kFinalized, std::memory_order_seq_cst);
   return status;
 }
 
 Status Handle::destroy() {
-  joinInitThread();
-  if (state() == State::kGone) return gone();
-  Status status;
-  if (state() == State::kReady) status = finalize();
-  free();
+  if (!isForeign()) joinInitThread();
   // A failure that was already reported does not make destroying one.
-  return {};
+  if (state() == State::kReady && !isForeign()) static_cast<void>(finalize());
+  return free() ? Status() : gone();
 }
 
 Status Handle::abort() {
   isAborted_.store(true, std::memory_order_release);
-  joinInitThread();
-  if (state() == State::kGone) return gone();
-  if (communicator_ != nullptr) {
-    communicator_->abort({Code::kInvalidUsage, base::kErrPeerAborted,
-                          "this rank's communicator was aborted by tuttiCommAbort"});
+  if (!isForeign()) joinInitThread();
+  {
+    const Call call(*this);
+    if (state() == State::kGone) return gone();
+    if (communicator_ != nullptr && !isForeign()) {
+      communicator_->abort({Code::kInvalidUsage, base::kErrPeerAborted,
+                            "this rank's communicator was aborted by tuttiCommAbort"});
+    }
   }
-  free();
-  return {};
+  return free() ? Status() : gone();
 }
 
-// The state goes first: a call that comes later sees it, one that is inside is waited for.
-void Handle::free() {
-  state_.store(State::kGone, std::memory_order_seq_cst);
+// False if another thread did it before. The state goes first: a call that comes later sees it, one
+// that is inside is waited for. In a forked child everything stays as it is: it is the parent's.
+bool Handle::free() {
+  if (state_.exchange(State::kGone, std::memory_order_seq_cst) == State::kGone) return false;
+  if (isForeign()) {
+    static_cast<void>(communicator_.release());
+    return true;
+  }
   while (callsInside_.load(std::memory_order_seq_cst) > 0) {
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   communicator_.reset();
+  return true;
 }
 
+// Whoever comes second waits as well.
 void Handle::joinInitThread() {
-  std::thread thread;
-  {
-    const std::lock_guard lock(mutex_);
-    thread.swap(initThread_);
-  }
-  if (thread.joinable()) thread.join();
+  const std::lock_guard lock(initMutex_);
+  if (initThread_.joinable()) initThread_.join();
 }
 
 Status Handle::asyncStatus() {
@@ -158,8 +181,8 @@ Status Handle::asyncStatus() {
     case State::kFinalized: break;
   }
   const Call call(*this);
-  if (state() == State::kGone) return gone();
-  const Status status = communicator_->asyncStatus();
+  TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, queryable());
+  const Status status = communicator->asyncStatus();
   if (status.code() != Code::kInProgress) remember(status);
   return status;
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "src/base/fork.h"
 #include "src/base/status.h"
 #include "src/comm/communicator.h"
 
@@ -29,10 +30,11 @@ class Handle {
   // Joins, in this thread or (non-blocking) in one of its own.
   base::Status initialize(InitArgs args);
 
-  State state() const { return state_.load(std::memory_order_acquire); }
+  State state() const { return state_.load(std::memory_order_seq_cst); }
   const CommConfig& config() const { return config_; }
 
-  // The communicator, for a call that moves data or belongs to the user thread. Fails by state.
+  // The communicator, for a call that moves data or belongs to the user thread. Fails by state. The
+  // caller is inside a Call, or another thread may free what this returns.
   base::Result<Communicator*> ready();
   // For queries, which are also allowed after finalize and after a failure.
   base::Result<Communicator*> queryable();
@@ -65,17 +67,21 @@ class Handle {
   explicit Handle(const CommConfig& config) : config_(config) {}
   base::Status initializeNow(const InitArgs& args);
   void joinInitThread();
-  void free();
+  bool free();
+  // In a child of the process that made it, whose peers and threads are the parent's.
+  bool isForeign() const { return generation_ != base::forkGeneration(); }
 
   static constexpr uint64_t kMagic = 0x69747475542e6d63;
   uint64_t magic_ = kMagic;
+  uint32_t generation_ = base::forkGeneration();
   CommConfig config_;
   std::atomic<State> state_{State::kInitializing};
   std::atomic<int> callsInside_{0};
   std::atomic<bool> isAborted_{false};
   std::unique_ptr<Communicator> communicator_;
-  std::thread initThread_;
-  std::mutex mutex_;  // failure_, initThread_
+  std::mutex initMutex_;
+  std::thread initThread_;  // under initMutex_
+  std::mutex mutex_;        // failure_
   base::Status failure_;
 };
 

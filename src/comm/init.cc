@@ -35,6 +35,15 @@ Status foreignVersion(ir::Rank rank, std::string_view what) {
                       rank, what, kVersion)};
 }
 
+// What the choice of an algorithm depends on beside World: ranks that differ in it would run
+// different schedules.
+std::string sharedSettings() {
+  const auto& config = base::processConfig();
+  const auto& algorithm = config.get(base::param::kAlgo);
+  return fmt::format("TUTTI_ALGO={} TUTTI_CHUNK={}", algorithm.empty() ? "(unset)" : algorithm,
+                     config.get(base::param::kChunk));
+}
+
 bool isTransportAllowed(std::string_view name) {
   const auto& config = base::processConfig();
   if (name == "shm" && config.get(base::param::kShmDisable)) return false;
@@ -133,13 +142,16 @@ Status Communicator::exchange() {
                {"device", device_->describe().name},
                {"version", kVersion},
                {"isDeviceExclusive", device_->describe().isExclusive},
+               {"settings", sharedSettings()},
                {"cores", topology::usableCores()},
                {"coreSet", topology::coreSetDigest()}};
   for (const auto& transport : transports_) {
     mine["transports"][transport.name] = {{"descriptor", transport.context->descriptor()},
                                           {"address", transport.context->address()}};
   }
-  TUTTI_ASSIGN_OR_RETURN(const auto all, control_->allGather(mine.dump()));
+  const auto text = mine.dump(-1, ' ', false, json::error_handler_t::replace);
+  TUTTI_ASSIGN_OR_RETURN(const auto all, control_->allGather(text));
+  std::vector<std::string> settings;
   for (ir::Rank rank = 0; rank < static_cast<ir::Rank>(all.size()); ++rank) {
     const json theirs = json::parse(all[static_cast<size_t>(rank)], nullptr, false);
     if (theirs.is_discarded() || !theirs.is_object()) return foreignVersion(rank, "a description");
@@ -154,6 +166,7 @@ Status Communicator::exchange() {
     info.cores = theirs.value("cores", 1);
     info.coreSet = theirs.value("coreSet", uint64_t{0});
     if (info.version != kVersion) return foreignVersion(rank, "version " + info.version);
+    settings.push_back(theirs.value("settings", ""));
     world_.ranks.push_back(std::move(info));
     const json offers = theirs.value("transports", json::object());
     for (auto& transport : transports_) {
@@ -161,6 +174,12 @@ Status Communicator::exchange() {
       transport.descriptors.push_back(offer.value("descriptor", ""));
       transport.addresses.push_back(offer.value("address", ""));
     }
+  }
+  for (ir::Rank rank = 1; rank < world_.size(); ++rank) {
+    if (settings[static_cast<size_t>(rank)] == settings[0]) continue;
+    return {Code::kInvalidUsage, base::kErrSettingMismatch,
+            fmt::format("{} has {}, and {} has {}; set them alike on all ranks", describeRank(0),
+                        settings[0], describeRank(rank), settings[static_cast<size_t>(rank)])};
   }
   if (const auto both = world_.ranksOfOneDevice()) {
     return {Code::kInvalidUsage, base::kErrDuplicateDevice,

@@ -5,6 +5,7 @@
 namespace tutti::comm {
 
 base::Result<UniqueId> createUniqueId() { return bootstrap::createUniqueId(); }
+base::Result<UniqueId> createServedId() { return bootstrap::createServedId(); }
 
 base::Result<LauncherInfo> detectLauncher() { return bootstrap::detectLauncher(); }
 

@@ -16,6 +16,7 @@ using LauncherInfo = bootstrap::LauncherInfo;
 using UniqueId = bootstrap::UniqueId;
 
 base::Result<UniqueId> createUniqueId();
+base::Result<UniqueId> createServedId();
 base::Result<LauncherInfo> detectLauncher();
 base::Result<UniqueId> launcherUniqueId(const LauncherInfo& info, std::string_view tag);
 

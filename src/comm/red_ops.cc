@@ -24,9 +24,9 @@ std::atomic<int32_t> nextSalt{1};
 
 RedOps::RedOps() : salt_((nextSalt.fetch_add(1, std::memory_order_relaxed) % 0x3ffff) + 1) {}
 
-base::Result<int32_t> RedOps::create(const void* scalar, ir::DataType type) {
-  Entry entry{true, type, {}};
-  std::memcpy(&entry.factor.bits, scalar, ir::sizeOf(type));
+base::Result<int32_t> RedOps::create(const void* scalar, ir::DataType type, bool isLate) {
+  Entry entry{true, type, {}, isLate ? scalar : nullptr};
+  if (!isLate) std::memcpy(&entry.factor.bits, scalar, ir::sizeOf(type));
   entry.factor.isSet = true;
   const std::lock_guard lock(mutex_);
   size_t index = 0;
@@ -60,11 +60,11 @@ Status RedOps::destroy(int32_t handle) {
 
 base::Result<ResolvedOp> RedOps::resolve(int32_t handle, ir::DataType type, int size) const {
   if (handle >= 0 && handle < static_cast<int32_t>(ir::RedOp::kAvg)) {
-    return ResolvedOp{static_cast<ir::RedOp>(handle), {}};
+    return ResolvedOp{static_cast<ir::RedOp>(handle), {}, nullptr};
   }
   if (handle == static_cast<int32_t>(ir::RedOp::kAvg)) {
     return ResolvedOp{ir::RedOp::kAvg,
-                      ir::isFloat(type) ? averageFactor(type, size) : device::Factor{}};
+                      ir::isFloat(type) ? averageFactor(type, size) : device::Factor{}, nullptr};
   }
   const std::lock_guard lock(mutex_);
   TUTTI_ASSIGN_OR_RETURN(const size_t index, indexOf(handle));
@@ -73,7 +73,7 @@ base::Result<ResolvedOp> RedOps::resolve(int32_t handle, ir::DataType type, int 
                   fmt::format("the reduction operator was made for {}, not for {}",
                               ir::name(entries_[index].type), ir::name(type)));
   }
-  return ResolvedOp{ir::RedOp::kPreMulSum, entries_[index].factor};
+  return ResolvedOp{ir::RedOp::kPreMulSum, entries_[index].factor, entries_[index].scalar};
 }
 
 device::Factor averageFactor(ir::DataType type, int size) {

@@ -15,15 +15,16 @@ namespace tutti::comm {
 struct ResolvedOp {
   ir::RedOp op = ir::RedOp::kSum;
   device::Factor factor;
+  const void* scalar = nullptr;  // where the factor's bits are to be read when the operation begins
 };
 
 class RedOps {
  public:
   RedOps();
 
-  // `scalar` is one element of `type`, read now. The handle carries bits that differ between
-  // communicators, so that one used on another is noticed.
-  base::Result<int32_t> create(const void* scalar, ir::DataType type);
+  // `scalar` is one element of `type`, read now or, if it `isLate`, when each operation begins. The
+  // handle carries bits that differ between communicators, so that one used on another is noticed.
+  base::Result<int32_t> create(const void* scalar, ir::DataType type, bool isLate = false);
   base::Status destroy(int32_t handle);
 
   // Built-in operators and handles of create().
@@ -34,6 +35,7 @@ class RedOps {
     bool isLive = false;
     ir::DataType type = ir::DataType::kFloat32;
     device::Factor factor;
+    const void* scalar = nullptr;
   };
   base::Result<size_t> indexOf(int32_t handle) const;
 

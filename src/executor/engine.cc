@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "src/base/clock.h"
 #include "src/base/errors.h"
@@ -115,6 +116,11 @@ bool Engine::mayStart(Operation& operation) {
   if (operation.number != 0) {
     if (operation.number != completedOps_ + 1 || !isBoardFree(operation.number)) return false;
     if (operation.programs->staged != nullptr) foreseeProgram(operation);
+    auto& request = operation.request;
+    if (request.scalar != nullptr) [[unlikely]] {
+      std::memcpy(&request.factor.bits, request.scalar,
+                  ir::sizeOf(operation.programs->main.call.type));
+    }
     recordOperation(operation);
     return true;
   }
@@ -173,6 +179,7 @@ bool Engine::progress() {
       return true;
     }
   }
+  if (hasMoved) stillSinceNs_ = 0;
   return hasMoved;
 }
 
@@ -230,7 +237,7 @@ bool Engine::progressAsync() {
   std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock() || !hasAsync()) return false;
   const bool hasMoved = progress();
-  if (hasMoved) finishAsync();
+  finishAsync();
   return hasMoved;
 }
 

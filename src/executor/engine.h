@@ -105,14 +105,15 @@ class Engine {
   transports::Bell& bell() { return options_.segment.header().bell; }
   const EngineOptions& options() const { return options_; }
 
-  // Gives up if there is a reason: ranks that disagree, a peer that is gone, nothing moved since
-  // `sinceNs` (base::nowNs) for longer than the timeout.
-  void lookForFailures(int64_t sinceNs);
+  // Gives up if there is a reason: ranks that disagree, a peer that is gone, nothing moved for
+  // longer than the timeout. The time counts from the first look after the last move, so a driver
+  // looks every few milliseconds while it waits.
+  void lookForFailures();
 
   // For the progress thread: as progress and lookForFailures, but only while there is asynchronous
   // work and nobody else is at it.
   bool progressAsync();
-  void lookForFailuresAsync(int64_t sinceNs);
+  void lookForFailuresAsync();
 
  private:
   enum class Outcome { kBlocked, kPartial, kDone };
@@ -160,7 +161,7 @@ class Engine {
   bool advanceLane(Operation& operation, const FlatLane& lane, LaneState& state);
   void complete(Operation& operation);
   void finishAsync();
-  void lookLocked(int64_t sinceNs);
+  void lookLocked();
   void fail(base::Status why);
   void failLocked(const base::Status& why);
   void awaitQuiet(const Operation& operation);
@@ -238,6 +239,7 @@ class Engine {
   uint64_t nextNumber_ = 1;     // of the next collective to be started
   uint64_t completedOps_ = 0;
   uint64_t leastCompleted_ = 0;  // by any peer, at least
+  int64_t stillSinceNs_ = 0;     // since when nothing has moved; 0: something has
 
   std::mutex mutex_;
   std::atomic<int> asyncCount_{0};

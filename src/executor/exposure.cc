@@ -98,9 +98,14 @@ Engine::Outcome Engine::attach(Operation& operation, const FlatStep& step) {
     const ir::Rank rank = program.peers[step.peerBegin + i];
     const auto exposure = exposureOf(peers_[static_cast<size_t>(rank)].segment);
     isReachableByAll &= isReachable(program, rank, exposure);
-    if (isReachableByAll && !attachPeer(operation, rank, exposure)) return Outcome::kBlocked;
   }
+  // First the decision, which all ranks take alike, then what may fail on one.
   decide(operation, isReachableByAll);
+  for (uint32_t i = 0; isReachableByAll && i < step.peerCount; ++i) {
+    const ir::Rank rank = program.peers[step.peerBegin + i];
+    const auto exposure = exposureOf(peers_[static_cast<size_t>(rank)].segment);
+    if (!attachPeer(operation, rank, exposure)) return Outcome::kBlocked;
+  }
   return Outcome::kDone;
 }
 

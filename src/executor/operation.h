@@ -25,7 +25,8 @@ struct Request {
   std::shared_ptr<const Programs> programs;
   const void* input = nullptr;
   void* output = nullptr;
-  device::Factor factor;  // of this rank's contribution
+  device::Factor factor;         // of this rank's contribution
+  const void* scalar = nullptr;  // where the factor's bits are read once the gate is open; null: no
   // Order against a stream, both or neither: the operation starts once *gate is non-zero, and sets
   // *release and notifies `order` when it is done.
   std::shared_ptr<std::atomic<uint32_t>> gate;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "src/base/errors.h"
+#include "src/base/hash.h"
 
 namespace tutti::executor {
 namespace {
@@ -319,6 +320,10 @@ base::Result<Program> compile(const ir::Schedule& schedule, const ir::Call& call
   Compiler compiler(schedule, call, table);
   auto program = compiler.run(streamingBytes);
   if (!program.isOk()) return program.status();
+  // The Call has their sum only. Displacements are each rank's own affair.
+  for (const uint64_t count : table.counts) {
+    program->signature = base::hash64(count, program->signature);
+  }
   for (const auto& operand : program->operands) {
     if (operand.space != Space::kScratch) continue;
     for (uint32_t i = 0; i < operand.pieceCount; ++i) {

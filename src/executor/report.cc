@@ -37,19 +37,23 @@ std::string operationName(const Operation& operation) {
 
 }  // namespace
 
-void Engine::lookForFailures(int64_t sinceNs) {
+void Engine::lookForFailures() {
   std::unique_lock lock(mutex_, std::defer_lock);
   if (hasAsync() && !lock.try_lock()) return;
-  lookLocked(sinceNs);
+  lookLocked();
 }
 
-void Engine::lookForFailuresAsync(int64_t sinceNs) {
+void Engine::lookForFailuresAsync() {
   std::unique_lock lock(mutex_, std::try_to_lock);
-  if (lock.owns_lock() && hasAsync()) lookLocked(sinceNs);
+  if (!lock.owns_lock() || !hasAsync()) return;
+  lookLocked();
+  finishAsync();
 }
 
-void Engine::lookLocked(int64_t sinceNs) {
+void Engine::lookLocked() {
   if (hasFailed()) return;
+  const int64_t now = base::nowNs();
+  if (stillSinceNs_ == 0) stillSinceNs_ = now;
   for (auto* operation : active_) {
     if (!isWaitingForPeers(*operation)) continue;
     if (auto status = findMismatch(*operation); !status.isOk()) return fail(std::move(status));
@@ -61,7 +65,7 @@ void Engine::lookLocked(int64_t sinceNs) {
     if (!progress()) fail(std::move(external));
     return;
   }
-  const auto waitedMs = (base::nowNs() - sinceNs) / 1'000'000;
+  const auto waitedMs = (now - stillSinceNs_) / 1'000'000;
   if (options_.timeout.count() == 0 || waitedMs < options_.timeout.count()) return;
   for (auto* operation : active_) {
     if (isWaitingForPeers(*operation)) return fail(timeoutReport(*operation));
@@ -92,13 +96,19 @@ Status Engine::mismatch(const Operation& operation, ir::Rank rank) const {
   const auto& record = recordOf(peers_[static_cast<size_t>(rank)].segment, number);
   const auto& own = recordOf(options_.segment, number);
   const bool isKnown = record.number.load(std::memory_order_acquire) == number;
-  return {
-      Code::kInvalidUsage, base::kErrCollectiveMismatch,
-      fmt::format("ranks disagree on operation {}: {} called {}, this rank ({}) called {}; all "
-                  "ranks must make the same calls in the same order",
-                  number, describe(rank),
-                  isKnown ? ir::toString(callOf(record)) : std::string("something else"),
-                  options_.rank, number == operation.number ? mine : ir::toString(callOf(own)))};
+  const auto theirs = isKnown ? ir::toString(callOf(record)) : std::string("something else");
+  const auto ours = number == operation.number ? mine : ir::toString(callOf(own));
+  if (theirs == ours) {
+    return {
+        Code::kInvalidUsage, base::kErrCollectiveMismatch,
+        fmt::format("ranks disagree on operation {} ({}): the counts of the blocks on {} and on "
+                    "this rank ({}) differ; pass the same counts on all ranks",
+                    number, ours, describe(rank), options_.rank)};
+  }
+  return {Code::kInvalidUsage, base::kErrCollectiveMismatch,
+          fmt::format("ranks disagree on operation {}: {} called {}, this rank ({}) called {}; all "
+                      "ranks must make the same calls in the same order",
+                      number, describe(rank), theirs, options_.rank, ours)};
 }
 
 // The oldest operation in both logs on which this rank and `rank` disagree, at most `number`.

@@ -126,6 +126,7 @@ Engine::Outcome Engine::transfer(Operation& operation, const FlatLane& lane, Lan
       place(runCursors_[i], operands[i], program, lane, state, p, messageOffset);
     }
     combine(program, step, runCursors_, bytes);
+    if (step.hasPeer && hasFailed()) return Outcome::kBlocked;  // nothing may say that it is there
     messageOffset += bytes;
     if (!isLong) continue;
     state.done += bytes;
@@ -151,6 +152,7 @@ Engine::Outcome Engine::transferSimple(Operation& operation, const FlatStep& ste
     }
   }
   combine(*operation.program, step, cursors_, step.bytes);
+  if (step.hasPeer && hasFailed()) return Outcome::kBlocked;
   if (step.hasMessage) publish(operation, step, step.bytes);
   return Outcome::kDone;
 }

@@ -60,9 +60,8 @@ void Waiter::sleep(uint64_t nanoseconds) {
 }
 
 void Waiter::lookForFailures() {
-  const auto look = [this](Engine& engine) { engine.lookForFailures(sinceNs_); };
-  if (pending_.empty()) return look(*engine_);
-  for (const auto& [engine, operation] : pending_) look(*engine);
+  if (pending_.empty()) return engine_->lookForFailures();
+  for (const auto& [engine, operation] : pending_) engine->lookForFailures();
 }
 
 }  // namespace tutti::executor

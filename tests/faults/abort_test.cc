@@ -196,6 +196,29 @@ TEST_P(Abort, WhileOtherThreadsAsk) {
   });
 }
 
+// Whoever comes first frees the communicator; the other hears that it is gone.
+TEST_P(Abort, WhileAnotherThreadDestroys) {
+  runRanks(GetParam(), [](RankContext& context) {
+    for (int round = 0; round < (kIsSanitized ? 10 : 30); ++round) {
+      tuttiComm_t comm = context.newComm();
+      context.doing("destroy against abort");
+      tuttiResult_t aborted = tuttiInternalError;
+      std::thread aborter([&] { aborted = tuttiCommAbort(comm); });
+      if (round % 3 == 0) (void)tuttiCommFinalize(comm);
+      const tuttiResult_t destroyed = tuttiCommDestroy(comm);
+      aborter.join();
+      const auto isFine = [](tuttiResult_t result) {
+        return result == tuttiSuccess || result == tuttiInvalidArgument;
+      };
+      TUTTI_CHECK(context, isFine(aborted) && isFine(destroyed));
+      TUTTI_CHECK(context, aborted == tuttiSuccess || destroyed == tuttiSuccess);
+      int count = 0;
+      TUTTI_CHECK(context, tuttiCommCount(comm, &count) == tuttiInvalidArgument);
+      context.barrier();
+    }
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Abort,
                          testing::Values(Setting{Launch::kThreads, 3},
                                          Setting{Launch::kProcesses, 3}),

@@ -39,6 +39,20 @@ auto allGather(size_t count) {
   };
 }
 
+// Rank 0 gives `first` elements, the last rank 20 - first, the others 10.
+auto allGatherV(size_t first) {
+  return [=](tuttiComm_t comm, int32_t* send, int32_t* recv) {
+    int size = 0, rank = 0;
+    (void)tuttiCommCount(comm, &size);
+    (void)tuttiCommUserRank(comm, &rank);
+    std::vector<size_t> counts(static_cast<size_t>(size), 10);
+    counts.front() = first;
+    counts.back() = 20 - first;
+    return tuttiAllGatherV(send, counts[static_cast<size_t>(rank)], recv, counts.data(), nullptr,
+                           tuttiInt32, comm, nullptr);
+  };
+}
+
 std::vector<Disagreement> disagreements() {
   return {{"count",
            allReduce(100, tuttiInt32, tuttiSum),
@@ -68,7 +82,8 @@ std::vector<Disagreement> disagreements() {
           {"collective_and_count",
            allGather(10),
            allReduce(1000, tuttiInt32, tuttiSum),
-           {"all_gather", "all_reduce"}}};
+           {"all_gather", "all_reduce"}},
+          {"counts_of_blocks", allGatherV(5), allGatherV(15), {"counts of the blocks"}}};
 }
 
 class Mismatch : public testing::TestWithParam<std::tuple<Disagreement, Setting>> {};
@@ -115,6 +130,24 @@ INSTANTIATE_TEST_SUITE_P(All, Mismatch,
                            return std::string(std::get<0>(tested.param).title) + "_" +
                                   name(std::get<1>(tested.param));
                          });
+
+// What only some ranks set would make them run different algorithms.
+TEST(SettingMismatch, IsAnErrorAtInit) {
+  RunOptions options;
+  options.setting = {Launch::kProcesses, 2};
+  options.makesComm = false;
+  options.timeoutMs = kTimeoutMs;
+  runRanks(options, [](RankContext& context) {
+    if (context.rank() == 1) setenv("TUTTI_ALGO", "ring", 1);
+    const tuttiUniqueId id = context.newId();
+    tuttiComm_t comm = nullptr;
+    TUTTI_REQUIRE_ERROR(context, tuttiCommInitRank(&comm, context.size(), id, context.rank()),
+                        tuttiInvalidUsage, "TUTTI-E0131");
+    requireText(context, "TUTTI_ALGO=ring");
+    TUTTI_CHECK(context, comm == nullptr);
+    context.barrier();
+  });
+}
 
 class PairMismatch : public testing::TestWithParam<Setting> {};
 

@@ -1,5 +1,8 @@
 // The life of communicators: making, splitting, many at once, and that nothing is left of them.
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -139,6 +142,53 @@ TEST_P(Life, SeveralRendezvousServers) {
                                                      ids.data(), nullptr));
     exercise(context, {.kind = Kind::kAllReduce, .count = 3000}, comm);
     TUTTI_REQUIRE(context, tuttiCommDestroy(comm));
+  });
+}
+
+// What a forked child does with its parent's communicator is nothing to the parent's peers.
+TEST_P(Life, ForkedChildrenDoNoHarm) {
+  runRanks(setting(), [](RankContext& context) {
+    exercise(context, {.kind = Kind::kAllReduce, .count = 100});
+    context.barrier();
+    if (context.rank() == 0) {
+      const pid_t child = fork();
+      if (child == 0) {
+        float value = 0;
+        const bool isRefused = tuttiAllReduce(&value, &value, 1, tuttiFloat32, tuttiSum,
+                                              context.comm(), nullptr) == tuttiInvalidUsage;
+        const bool isNamed =
+            std::string(tuttiGetLastError(nullptr)).find("TUTTI-E0308") == 0 ||
+            std::string(tuttiGetLastError(nullptr)).find("parent") != std::string::npos;
+        const bool isForgotten = tuttiCommDestroy(context.comm()) == tuttiSuccess;
+        _exit(isRefused && isNamed && isForgotten ? 0 : 1);
+      }
+      int status = -1;
+      TUTTI_CHECK(context, waitpid(child, &status, 0) == child && status == 0);
+    }
+    context.barrier();
+    exercise(context, {.kind = Kind::kAllReduce, .count = 3000});
+  });
+}
+
+// Parts of a communicator have a rendezvous of their own, also where the launch names one address.
+TEST(Split, WithAFixedAddress) {
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof(address);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length), 0);
+  close(listener);
+  RunOptions options;
+  options.setting = {Launch::kProcesses, 4};
+  options.environment = {{"TUTTI_ADDR", "127.0.0.1:" + std::to_string(ntohs(address.sin_port))},
+                         {"TUTTI_SECRET", "only for this test"}};
+  runRanks(options, [](RankContext& context) {
+    tuttiComm_t half = nullptr;
+    TUTTI_REQUIRE(context, tuttiCommSplit(context.comm(), context.rank() % 2, 0, &half, nullptr));
+    exercise(context, {.kind = Kind::kAllReduce, .count = 3000}, half);
+    TUTTI_REQUIRE(context, tuttiCommDestroy(half));
   });
 }
 

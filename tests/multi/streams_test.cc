@@ -118,6 +118,58 @@ TEST_P(Streams, EarlierAndLaterWorkKeepTheirOrder) {
   });
 }
 
+// A scalar in device memory is read when the operation's turn comes.
+TEST_P(Streams, ScalarsThatEarlierWorkWrites) {
+  runRanks(setting(), [](RankContext& context) {
+    tuttiStream_t stream = makeStream(context);
+    double scalar = -1, first = 3, second = 5;
+    tuttiRedOp_t op;
+    TUTTI_REQUIRE(context, tuttiRedOpCreatePreMulSum(&op, &scalar, tuttiFloat64, tuttiScalarDevice,
+                                                     context.comm()));
+    double one = 1, outputs[2] = {};
+    int at = 0;
+    for (const double* value : {&first, &second}) {
+      TUTTI_REQUIRE(context, tuttiMemcpy(context.comm(), &scalar, value, sizeof(scalar), stream));
+      TUTTI_REQUIRE(context, tuttiAllReduce(&one, &outputs[at++], 1, tuttiFloat64, op,
+                                            context.comm(), stream));
+    }
+    TUTTI_REQUIRE(context, tuttiStreamSynchronize(context.comm(), stream));
+    TUTTI_CHECK(context, outputs[0] == 3 * context.size() && outputs[1] == 5 * context.size());
+    // Without a stream: when it is called.
+    scalar = 7;
+    TUTTI_REQUIRE(context,
+                  tuttiAllReduce(&one, &outputs[0], 1, tuttiFloat64, op, context.comm(), nullptr));
+    TUTTI_CHECK(context, outputs[0] == 7 * context.size());
+    TUTTI_REQUIRE(context, tuttiRedOpDestroy(op, context.comm()));
+    TUTTI_REQUIRE(context, tuttiStreamDestroy(context.comm(), stream));
+  });
+}
+
+// A message to oneself waits for both ends' streams, and both wait for it.
+TEST_P(Streams, MessageToOneselfBetweenTwoStreams) {
+  runRanks(setting(), [](RankContext& context) {
+    constexpr size_t kCount = 1 << 20;
+    tuttiStream_t sending = makeStream(context);
+    tuttiStream_t receiving = makeStream(context);
+    std::vector<int32_t> source(kCount, 1), from(kCount), to(kCount), after(kCount), zero(kCount);
+    const size_t bytes = kCount * sizeof(int32_t);
+    TUTTI_REQUIRE(context, tuttiMemcpy(context.comm(), from.data(), source.data(), bytes, sending));
+    TUTTI_REQUIRE(context, tuttiGroupStart());
+    TUTTI_REQUIRE(context, tuttiSend(from.data(), kCount, tuttiInt32, context.rank(),
+                                     context.comm(), sending));
+    TUTTI_REQUIRE(context, tuttiRecv(to.data(), kCount, tuttiInt32, context.rank(), context.comm(),
+                                     receiving));
+    TUTTI_REQUIRE(context, tuttiGroupEnd());
+    TUTTI_REQUIRE(context, tuttiMemcpy(context.comm(), from.data(), zero.data(), bytes, sending));
+    TUTTI_REQUIRE(context, tuttiMemcpy(context.comm(), after.data(), to.data(), bytes, receiving));
+    TUTTI_REQUIRE(context, tuttiStreamSynchronize(context.comm(), sending));
+    TUTTI_REQUIRE(context, tuttiStreamSynchronize(context.comm(), receiving));
+    TUTTI_CHECK(context, to == source && after == source && from == zero);
+    TUTTI_REQUIRE(context, tuttiStreamDestroy(context.comm(), sending));
+    TUTTI_REQUIRE(context, tuttiStreamDestroy(context.comm(), receiving));
+  });
+}
+
 // Calls with a null stream between calls with one.
 TEST_P(Streams, BlockingCallsBetweenAsynchronousOnes) {
   runRanks(setting(), [](RankContext& context) {

@@ -72,6 +72,15 @@ class InprocContext final : public Context {
       return Status(Code::kRemoteError, base::kErrPeerLeft,
                     fmt::format("rank {} has left before it was connected", peer));
     }
+    // The address may be that of another communicator's segment by now.
+    const auto* header = reinterpret_cast<const SegmentHeader*>(memory.get());
+    const bool isOurs = header->magic == kSegmentMagic && header->rank == peer &&
+                        header->size == options_.segment.size &&
+                        std::memcmp(header->token, options_.token, sizeof(header->token)) == 0;
+    if (!isOurs) {
+      return Status(Code::kRemoteError, base::kErrPeerLeft,
+                    fmt::format("rank {} has left before it was connected", peer));
+    }
     return std::unique_ptr<Connection>(
         std::make_unique<InprocConnection>(std::move(memory), options_.segment.size));
   }
