@@ -27,7 +27,7 @@ namespace {
 
 constexpr int kBacklog = 1024;
 constexpr int kAcceptsPerEvent = 16;
-constexpr int64_t kPauseNs = 200'000'000;
+constexpr int64_t kAcceptPauseNs = 200'000'000;
 
 // A bound and listening socket, or -1 with errno.
 UniqueFd bindAndListen(const Address& address, bool isDualStack) {
@@ -151,7 +151,7 @@ void Acceptor::onConnection(int listenFd, uint64_t watch) {
     // Out of descriptors, most likely: asking again at once would only burn time.
     TUTTI_LOG_WARN("cannot accept a connection: {}", std::strerror(errno));
     reactor_.rewatch(watch, 0);
-    reactor_.at(base::nowNs() + kPauseNs, [this, watch] { reactor_.rewatch(watch, EPOLLIN); });
+    reactor_.at(base::nowNs() + kAcceptPauseNs, [this, watch] { reactor_.rewatch(watch, EPOLLIN); });
     return;
   }
 }

@@ -20,7 +20,8 @@ using base::Status;
 Engine::Engine(EngineOptions options)
     : options_(std::move(options)),
       peers_(static_cast<size_t>(options_.size)),
-      queue_(options_.device->queue()) {
+      queue_(options_.device->queue()),
+      spinNs_(options_.wait.spinNs) {
   for (ir::Rank rank = 0; rank < options_.size; ++rank) {
     auto* connection = options_.connections[static_cast<size_t>(rank)];
     if (connection == nullptr) continue;

@@ -9,6 +9,7 @@
 // abort, hasFailed and failure by any thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -105,6 +106,16 @@ class Engine {
   transports::Bell& bell() { return options_.segment.header().bell; }
   const EngineOptions& options() const { return options_; }
 
+  // How long to spin before the core is given away. Shorter after spinning was in vain: the rank that
+  // is waited for may be on this very core, and then only giving it away helps. Waiting thread only.
+  uint64_t spinNs() const { return spinNs_; }
+  void spinFailed() {
+    spinNs_ = std::min(std::max(spinNs_ / 2, kLeastSpinNs), options_.wait.spinNs);
+  }
+  void spinHelped() {
+    if (spinNs_ < options_.wait.spinNs) spinNs_ = std::min(2 * spinNs_, options_.wait.spinNs);
+  }
+
   // Gives up if there is a reason: ranks that disagree, a peer that is gone, nothing moved for
   // longer than the timeout. The time counts from the first look after the last move, so a driver
   // looks every few milliseconds while it waits.
@@ -139,6 +150,7 @@ class Engine {
     uint8_t pause = 0;  // how many did so after the last failure
   };
   static constexpr int kSizeClasses = 64;  // by powers of two
+  static constexpr uint64_t kLeastSpinNs = 500;
 
   // An operand of the running step, as an address; or a peer's address to be copied.
   struct Cursor {
@@ -239,7 +251,8 @@ class Engine {
   uint64_t nextNumber_ = 1;     // of the next collective to be started
   uint64_t completedOps_ = 0;
   uint64_t leastCompleted_ = 0;  // by any peer, at least
-  int64_t stillSinceNs_ = 0;     // since when nothing has moved; 0: something has
+  uint64_t spinNs_;
+  int64_t stillSinceNs_ = 0;  // since when nothing has moved; 0: something has
 
   std::mutex mutex_;
   std::atomic<int> asyncCount_{0};

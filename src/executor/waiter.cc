@@ -23,13 +23,17 @@ void Waiter::slowPause() {
   }
   const auto waited = static_cast<uint64_t>(now - sinceNs_);
   const auto& policy = engine_->options().wait;
-  if (waited < policy.spinNs) {
+  if (waited < engine_->spinNs()) {
     polls_ = 0;  // a few cheap polls, then the clock again
     return relax();
   }
   if (now >= nextLookNs_) {
     lookForFailures();
     nextLookNs_ = now + kLookNs;
+  }
+  if (!hasYielded_) {
+    hasYielded_ = true;
+    engine_->spinFailed();
   }
   if (waited < policy.spinNs + policy.yieldNs) {
     sched_yield();

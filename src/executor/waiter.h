@@ -24,6 +24,8 @@ class Waiter {
 
   // Something moved: start over.
   void reset() {
+    if (!hasYielded_ && engine_ != nullptr) engine_->spinHelped();
+    hasYielded_ = false;
     polls_ = 0;
     sinceNs_ = 0;
   }
@@ -60,6 +62,7 @@ class Waiter {
   Engine* engine_;
   std::span<const Engine::Pending> pending_;
   uint32_t freePolls_;
+  bool hasYielded_ = false;  // since something moved
   uint32_t polls_ = 0;
   int64_t sinceNs_ = 0;  // since when nothing moved
   int64_t nextLookNs_ = 0;
