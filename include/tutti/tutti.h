@@ -153,9 +153,9 @@ TUTTI_EXPORT tuttiResult_t tuttiGetVersion(int* version);
 /* A short text for a result code. Static storage, never null. */
 TUTTI_EXPORT const char* tuttiGetErrorString(tuttiResult_t result);
 
-/* The text of the last failure seen by the calling thread, or, if this thread saw none, of the first
- * failure of `comm` (which may be null): cause, what was tried, what to do. Never null; "" if there
- * was none. Valid until the calling thread's next Tutti call. */
+/* The text of the last failure seen by the calling thread, or, if this thread saw none, of the
+ * first failure of `comm` (which may be null): cause, what was tried, what to do. Never null; "" if
+ * there was none. Valid until the calling thread's next Tutti call. */
 TUTTI_EXPORT const char* tuttiGetLastError(tuttiComm_t comm);
 
 /* ---- Communicators ------------------------------------------------------------------------ */
@@ -169,8 +169,9 @@ TUTTI_EXPORT tuttiResult_t tuttiGetUniqueId(tuttiUniqueId* id);
 /* Joins the communicator `id` as `rank` of `nRanks`; blocks until all have joined, at most the
  * timeout. The device is the one from the environment, else the host.
  * tuttiInvalidArgument: comm is null, nRanks < 1, rank outside 0..nRanks-1.
- * tuttiInvalidUsage: ranks disagree on the size, or two are the same rank; or `id` is the launcher's
- * and nRanks no multiple of the number of processes it started, unless TUTTI_IGNORE_LAUNCHER is set.
+ * tuttiInvalidUsage: ranks disagree on the size, or two are the same rank; or `id` is the
+ * launcher's and nRanks no multiple of the number of processes it started, unless
+ * TUTTI_IGNORE_LAUNCHER is set.
  * tuttiTimeout, tuttiRemoteError: a rank did not come, or left; the text names it. */
 TUTTI_EXPORT tuttiResult_t tuttiCommInitRank(tuttiComm_t* comm, int nRanks, tuttiUniqueId id,
                                              int rank);

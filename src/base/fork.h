@@ -1,5 +1,5 @@
-// Which process this is, across fork: what a parent's threads, connections and shared segments did is
-// not the child's to go on with.
+// Which process this is, across fork: what a parent's threads, connections and shared segments did
+// is not the child's to go on with.
 #pragma once
 
 #include <cstdint>

@@ -151,7 +151,8 @@ void Acceptor::onConnection(int listenFd, uint64_t watch) {
     // Out of descriptors, most likely: asking again at once would only burn time.
     TUTTI_LOG_WARN("cannot accept a connection: {}", std::strerror(errno));
     reactor_.rewatch(watch, 0);
-    reactor_.at(base::nowNs() + kAcceptPauseNs, [this, watch] { reactor_.rewatch(watch, EPOLLIN); });
+    reactor_.at(base::nowNs() + kAcceptPauseNs,
+                [this, watch] { reactor_.rewatch(watch, EPOLLIN); });
     return;
   }
 }

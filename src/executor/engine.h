@@ -106,8 +106,9 @@ class Engine {
   transports::Bell& bell() { return options_.segment.header().bell; }
   const EngineOptions& options() const { return options_; }
 
-  // How long to spin before the core is given away. Shorter after spinning was in vain: the rank that
-  // is waited for may be on this very core, and then only giving it away helps. Waiting thread only.
+  // How long to spin before the core is given away. Shorter after spinning was in vain: the rank
+  // that is waited for may be on this very core, and then only giving it away helps. Waiting thread
+  // only.
   uint64_t spinNs() const { return spinNs_; }
   void spinFailed() {
     spinNs_ = std::min(std::max(spinNs_ / 2, kLeastSpinNs), options_.wait.spinNs);
