@@ -201,7 +201,7 @@ std::string name(const Setting& setting) {
 void PrintTo(const Setting& setting, std::ostream* out) { *out << name(setting); }
 
 std::vector<Setting> allSettings() {
-  if (kIsSanitized) return {{Launch::kThreads, 3}, {Launch::kProcesses, 2}, {Launch::kMixed, 5}};
+  if (kIsSanitized) return {{Launch::kThreads, 3}, {Launch::kMixed, 5}};
   return {{Launch::kThreads, 1},   {Launch::kThreads, 2},   {Launch::kThreads, 3},
           {Launch::kThreads, 5},   {Launch::kThreads, 8},   {Launch::kThreads, 16},
           {Launch::kInitAll, 4},   {Launch::kProcesses, 1}, {Launch::kProcesses, 2},
