@@ -217,8 +217,8 @@ TUTTI_EXPORT tuttiResult_t tuttiCommDestroy(tuttiComm_t comm);
  * Peers' calls end with tuttiRemoteError. Null is allowed. */
 TUTTI_EXPORT tuttiResult_t tuttiCommAbort(tuttiComm_t comm);
 
-/* The state of the communicator: tuttiSuccess, tuttiInProgress, or its first failure. Any thread.
- */
+/* The state of the communicator: tuttiSuccess, tuttiInProgress, or its first failure. Any
+ * thread. */
 TUTTI_EXPORT tuttiResult_t tuttiCommGetAsyncError(tuttiComm_t comm, tuttiResult_t* asyncError);
 
 TUTTI_EXPORT tuttiResult_t tuttiCommCount(tuttiComm_t comm, int* count);
@@ -230,7 +230,7 @@ TUTTI_EXPORT tuttiResult_t tuttiCommDevice(tuttiComm_t comm, int* device);
 /* The rank's device by name, for example "host" or "opencl:0". Owned by the communicator. */
 TUTTI_EXPORT tuttiResult_t tuttiCommDeviceName(tuttiComm_t comm, const char** name);
 
-/* ---- Launchers ------------------------------------------------------------------------------ */
+/* ---- Launchers ---------------------------------------------------------------------------- */
 
 /* What the launcher of this process said (torchrun, Open MPI, MPICH/PMI, Slurm, or the explicit
  * TUTTI_RANK, TUTTI_SIZE, TUTTI_ADDR). */
@@ -252,20 +252,18 @@ TUTTI_EXPORT tuttiResult_t tuttiGetLauncherInfo(tuttiLauncherInfo_t* info);
  * communicators of one launch apart. */
 TUTTI_EXPORT tuttiResult_t tuttiGetLauncherUniqueId(tuttiUniqueId* id, const char* tag);
 
-/* ---- Groups -----------------------------------------------------------------------------------
- */
+/* ---- Groups ------------------------------------------------------------------------------- */
 
 /* Opens a group in the calling thread; groups nest, and only the outermost end acts. */
 TUTTI_EXPORT tuttiResult_t tuttiGroupStart(void);
 
 /* Closes a group. The outermost end runs everything queued, over all communicators named, as one:
  * no order between point-to-point calls is needed to avoid deadlock. Returns the first error;
- * nothing of the group was started if an argument was wrong. tuttiInvalidUsage: no group is open.
- */
+ * nothing of the group was started if an argument was wrong. tuttiInvalidUsage: no group is
+ * open. */
 TUTTI_EXPORT tuttiResult_t tuttiGroupEnd(void);
 
-/* ---- Memory and streams of a rank's device ------------------------------------------------------
- */
+/* ---- Memory and streams of a rank's device ------------------------------------------------ */
 
 /* Memory that peers on the same host can reach without a copy, for any communicator and before any
  * exists: on the host it is shared memory mapped on demand by peers. Zero bytes give null.
@@ -300,8 +298,7 @@ TUTTI_EXPORT tuttiResult_t tuttiStreamQuery(tuttiComm_t comm, tuttiStream_t stre
 /* Waits for the stream's work, then frees it. Null is allowed. */
 TUTTI_EXPORT tuttiResult_t tuttiStreamDestroy(tuttiComm_t comm, tuttiStream_t stream);
 
-/* ---- Reduction operators ------------------------------------------------------------------------
- */
+/* ---- Reduction operators ------------------------------------------------------------------ */
 
 /* An operator that multiplies this rank's contribution by *scalar (one element of `type`), then
  * sums. It belongs to `comm` and `type`; ranks may use different scalars. May be destroyed as soon
@@ -313,11 +310,10 @@ TUTTI_EXPORT tuttiResult_t tuttiRedOpCreatePreMulSum(tuttiRedOp_t* op, void* sca
 /* tuttiInvalidArgument: op is built in, or belongs to another communicator. */
 TUTTI_EXPORT tuttiResult_t tuttiRedOpDestroy(tuttiRedOp_t op, tuttiComm_t comm);
 
-/* ---- Collectives
- * --------------------------------------------------------------------------------- */
+/* ---- Collectives -------------------------------------------------------------------------- */
 
-/* recv[i] on every rank = the reduction over ranks of send[i], i < count. In place: recv == send.
- */
+/* recv[i] on every rank = the reduction over ranks of send[i], i < count. In place: recv ==
+ * send. */
 TUTTI_EXPORT tuttiResult_t tuttiAllReduce(const void* send, void* recv, size_t count,
                                           tuttiDataType_t type, tuttiRedOp_t op, tuttiComm_t comm,
                                           tuttiStream_t stream);
@@ -372,10 +368,10 @@ TUTTI_EXPORT tuttiResult_t tuttiSend(const void* send, size_t count, tuttiDataTy
 TUTTI_EXPORT tuttiResult_t tuttiRecv(void* recv, size_t count, tuttiDataType_t type, int peer,
                                      tuttiComm_t comm, tuttiStream_t stream);
 
-/* ---- Collectives with a count for each rank
- * -------------------------------------------------------- Counts and displacements are arrays of
- * `size` elements in units of the data type, read before the call returns. Displacements are from
- * the start of the buffer; null means packed, in rank order. Parts must not overlap. */
+/* ---- Collectives with a count for each rank -----------------------------------------------
+ * Counts and displacements are arrays of `size` elements in units of the data type, read before
+ * the call returns. Displacements are from the start of the buffer; null means packed, in rank
+ * order. Parts must not overlap. */
 
 /* recv[displs[r] + i] = send[i] of rank r, i < recvCounts[r]; sendCount == recvCounts[rank]. Every
  * rank passes the same recvCounts (displs may differ). In place: send == recv + displs[rank]. */
@@ -413,9 +409,9 @@ TUTTI_EXPORT tuttiResult_t tuttiScatterV(const void* send, const size_t* sendCou
                                          tuttiDataType_t type, int root, tuttiComm_t comm,
                                          tuttiStream_t stream);
 
-/* ---- What the library found
- * ------------------------------------------------------------------------- The text is JSON; it is
- * owned by the library and valid until the calling thread's next Tutti call. */
+/* ---- What the library found ---------------------------------------------------------------
+ * The text is JSON; it is owned by the library and valid until the calling thread's next Tutti
+ * call. */
 
 /* {"version":..., "devices":[...], "transports":[...], "configuration":[{"name","value","origin",
  * "help"}...]}: what this process could use. Makes no communicator. */
