@@ -31,10 +31,8 @@ tuttiResult_t enter(const char* function, Body&& body) noexcept {
     if (status.isOk()) [[likely]]
       return tuttiSuccess;
     return report(function, status);
-  } catch (const std::bad_alloc&) {
-    return report(function, {base::Code::kSystemError, base::kErrOutOfMemory, "out of memory"});
   } catch (const std::exception& error) {
-    return report(function, {base::Code::kInternalError, base::kErrInternal, error.what()});
+    return report(function, base::failureOf(error));
   }
 }
 

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <new>
+
+#include "src/base/errors.h"
+
 namespace tutti::base {
 
 std::string_view codeName(Code code) {
@@ -35,6 +39,13 @@ std::string Status::toString() const {
 Status Status::withContext(std::string_view context) const {
   if (!detail_) return {};
   return {detail_->code, detail_->errorId, fmt::format("{}: {}", context, detail_->text)};
+}
+
+Status failureOf(const std::exception& error) {
+  if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    return {Code::kSystemError, kErrOutOfMemory, "out of memory"};
+  }
+  return {Code::kInternalError, kErrInternal, error.what()};
 }
 
 }  // namespace tutti::base

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -88,6 +89,9 @@ class [[nodiscard]] Result {
   std::optional<T> value_;
   Status status_;
 };
+
+// What an exception that goes no further means: memory ran out (kSystemError), else a defect.
+Status failureOf(const std::exception& error);
 
 }  // namespace tutti::base
 

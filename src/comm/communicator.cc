@@ -88,20 +88,19 @@ base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFo
   TUTTI_ASSIGN_OR_RETURN(const ir::Plan plan, plan::plan(world_, work.call, options));
   TUTTI_LOG_INFO(kTuning, "{}: {}", ir::toString(work.call), ir::toString(plan));
   auto programs = std::make_shared<executor::Programs>();
-  TUTTI_ASSIGN_OR_RETURN(const ir::Schedule schedule, schedule::lower(plan, size(), rank_));
-  TUTTI_ASSIGN_OR_RETURN(programs->main,
-                         executor::compile(schedule, work.call, work.table, kStreamingBytes));
-  if (schedule.needsPeerMemory) {
-    TUTTI_ASSIGN_OR_RETURN(const ir::Schedule other, schedule::lowerFallback(plan, size(), rank_));
-    TUTTI_ASSIGN_OR_RETURN(auto fallback,
-                           executor::compile(other, work.call, work.table, kStreamingBytes));
+  const auto compiled =
+      [&](const base::Result<ir::Schedule>& schedule) -> base::Result<executor::Program> {
+    if (!schedule.isOk()) return schedule.status();
+    return executor::compile(*schedule, work.call, work.table, kStreamingBytes);
+  };
+  TUTTI_ASSIGN_OR_RETURN(programs->main, compiled(schedule::lower(plan, size(), rank_)));
+  if (programs->main.needsPeerMemory) {
+    TUTTI_ASSIGN_OR_RETURN(auto fallback, compiled(schedule::lowerFallback(plan, size(), rank_)));
     programs->fallback = std::make_unique<executor::Program>(std::move(fallback));
     options.algorithm.clear();
     options.allowsPeerMemory = false;
     TUTTI_ASSIGN_OR_RETURN(const ir::Plan without, plan::plan(world_, work.call, options));
-    TUTTI_ASSIGN_OR_RETURN(const ir::Schedule third, schedule::lower(without, size(), rank_));
-    TUTTI_ASSIGN_OR_RETURN(auto staged,
-                           executor::compile(third, work.call, work.table, kStreamingBytes));
+    TUTTI_ASSIGN_OR_RETURN(auto staged, compiled(schedule::lower(without, size(), rank_)));
     programs->staged = std::make_unique<executor::Program>(std::move(staged));
   }
   std::shared_ptr<const executor::Programs> result = std::move(programs);

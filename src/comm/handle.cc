@@ -73,10 +73,8 @@ base::Result<std::unique_ptr<Communicator>> createGuarded(const InitArgs& args,
                                                           const std::atomic<bool>* isAborted) {
   try {
     return Communicator::create(args, isAborted);
-  } catch (const std::bad_alloc&) {
-    return Status(Code::kSystemError, base::kErrOutOfMemory, "out of memory");
   } catch (const std::exception& error) {
-    return Status(Code::kInternalError, base::kErrInternal, error.what());
+    return base::failureOf(error);
   }
 }
 
