@@ -39,6 +39,10 @@ endfunction()
 # the compile time.
 function(tutti_optimise_less target)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+  if(TUTTI_SANITIZE MATCHES undefined)
+    # What is looked for is undefined behaviour of the library, not of its tests.
+    target_compile_options(${target} PRIVATE -O0 -fno-sanitize=undefined)
+  endif()
 endfunction()
 
 # tutti_program(all_reduce_perf SOURCES main.cc DEPS tutti::tutti [OUTPUT_NAME tutti]

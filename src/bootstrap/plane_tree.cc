@@ -280,7 +280,7 @@ void Plane::scheduleBeat() {
 
 void Plane::beat() {
   if (isClosed_) return;
-  const int64_t now = base::nowNs();
+  const int64_t now = reactor_.turnNs();
   const int64_t limitNs = timeout_.count() * 1'000'000;
   std::vector<Link*> silent;
   for (const auto& link : links_) {

@@ -177,11 +177,12 @@ int Reactor::waitMs() const {
   return static_cast<int>(std::clamp<int64_t>((left + 999'999) / 1'000'000, 0, 60'000));
 }
 
-void Reactor::noteGap(int64_t lastNs, int plannedMs) {
+int64_t Reactor::noteGap(int64_t lastNs, int plannedMs) {
   const int64_t now = base::nowNs();
   if (plannedMs >= 0 && now - lastNs > plannedMs * int64_t{1'000'000} + kGapNs) {
     resumedAtNs_ = now;
   }
+  return now;
 }
 
 void Reactor::run() {
@@ -191,8 +192,7 @@ void Reactor::run() {
   while (true) {
     const int planned = waitMs();
     const int count = epoll_wait(epoll_.get(), events, 64, planned);
-    noteGap(lastNs, planned);
-    lastNs = base::nowNs();
+    lastNs = noteGap(lastNs, planned);
     // Sockets come before timers: what a peer said while this thread was late still counts.
     for (int i = 0; i < count; ++i) {
       if (events[i].data.u64 == 0) {
@@ -206,6 +206,9 @@ void Reactor::run() {
       (*handler)(events[i].events);
     }
     runTasks();
+    // Timers see the time of this look at the clock: a stop that comes after it is noted in the
+    // next turn, before anybody is taken for silent.
+    turnNs_ = noteGap(lastNs, 0);
     runTimers();
   }
 }
@@ -220,12 +223,11 @@ void Reactor::runTasks() {
 }
 
 void Reactor::runTimers() {
-  const int64_t now = base::nowNs();
   // Timers set meanwhile wait for the next round, so that none can starve the sockets.
   const uint64_t newest = nextToken_;
   while (!timers_.empty()) {
     const auto first = timers_.begin();
-    if (first->first.first > now || first->first.second >= newest) return;
+    if (first->first.first > turnNs_ || first->first.second >= newest) return;
     const Task task = std::move(first->second);
     timerDeadlines_.erase(first->first.second);
     timers_.erase(first);

@@ -56,6 +56,10 @@ class Reactor {
   // which it could not hear anyone; 0: never.
   int64_t resumedAtNs() const { return resumedAtNs_; }
 
+  // The time (base::nowNs) that this turn's timers go by. A timer that compares it with
+  // resumedAtNs() never takes a stop of this thread for silence of others.
+  int64_t turnNs() const { return turnNs_; }
+
  private:
   struct Watch {
     int fd;
@@ -68,7 +72,7 @@ class Reactor {
   void runTasks();
   void runTimers();
   int waitMs() const;
-  void noteGap(int64_t lastNs, int plannedMs);
+  int64_t noteGap(int64_t lastNs, int plannedMs);  // returns the time now
 
   static void beforeFork();
   static void afterForkInParent();
@@ -86,6 +90,7 @@ class Reactor {
   std::unordered_map<uint64_t, int64_t> timerDeadlines_;
   uint64_t nextToken_ = 1;
   int64_t resumedAtNs_ = 0;
+  int64_t turnNs_ = 0;
 };
 
 }  // namespace tutti::bootstrap

@@ -113,6 +113,7 @@ TEST_P(Algorithms, Forced) {
 }
 
 std::vector<Setting> settings() {
+  if (kIsThreadSanitized) return {{Launch::kThreads, 3}};
   if (kIsSanitized) return {{Launch::kThreads, 3}, {Launch::kProcesses, 4}};
   return {{Launch::kThreads, 5}, {Launch::kProcesses, 4}, {Launch::kMixed, 7}};
 }

@@ -210,6 +210,7 @@ std::vector<Setting> allSettings() {
 }
 
 std::vector<Setting> fewSettings() {
+  if (kIsThreadSanitized) return {{Launch::kThreads, 3}};
   if (kIsSanitized) return {{Launch::kThreads, 3}, {Launch::kProcesses, 2}};
   return {{Launch::kThreads, 2},
           {Launch::kThreads, 5},

@@ -26,6 +26,13 @@ inline constexpr bool kIsSanitized = true;
 inline constexpr bool kIsSanitized = false;
 #endif
 
+// The thread sanitizer sees one process only: ranks in several processes show it nothing more.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kIsThreadSanitized = true;
+#else
+inline constexpr bool kIsThreadSanitized = false;
+#endif
+
 enum class Launch {
   kThreads,    // one process, a thread and a tuttiCommInitRank for each rank
   kProcesses,  // a process for each rank
