@@ -6,6 +6,10 @@
  *                                elements from all inputs and stores it to all outputs, so every
  *                                input is read once and every output written once:
  *                                2 * RANKS * BYTES bytes move. Also plain copies of all vectors.
+ *   limits staged BYTES          two pinned processes all-reduce private vectors of BYTES, which
+ *                                neither can map, through shared slots: each copies its vector to
+ *                                slots and adds the other's slots to it, and does nothing else.
+ *                                What a staged all-reduce of two processes can reach here.
  *
  * One line of JSON on stdout. */
 #define _GNU_SOURCE
@@ -25,6 +29,7 @@
 
 #include "streams.h"
 
+enum { kSlots = 4, kSlotBytes = 64 << 10 };
 enum { kLine = 128, kBatches = 21, kRoundTrips = 5000, kPasses = 5 };
 
 typedef struct {
@@ -138,8 +143,8 @@ static void runKernel(Kernel kernel, int rank, int ranks, float** inputs, float*
     destinations[i] = outputs[i] + (size_t)rank * share;
   }
   switch (kernel) {
-    case kReduceStreaming: streamReduce(sources, destinations, ranks, share, 1); break;
-    case kReduceCached: streamReduce(sources, destinations, ranks, share, 0); break;
+    case kReduceStreaming: streamReduce(sources, ranks, destinations, ranks, share, 1); break;
+    case kReduceCached: streamReduce(sources, ranks, destinations, ranks, share, 0); break;
     case kCopyStreaming: streamCopy(outputs[rank], inputs[rank], count, 1); break;
     default: streamCopy(outputs[rank], inputs[rank], count, 0); break;
   }
@@ -200,6 +205,78 @@ static int memoryBandwidth(int ranks, size_t bytes) {
   return 0;
 }
 
+typedef struct {
+  _Alignas(kLine) atomic_uint filled;
+  _Alignas(kLine) atomic_uint freed;
+  _Alignas(4096) char slots[kSlots][kSlotBytes];
+} Pipe;
+
+static void waitReached(atomic_uint* word, unsigned value) {
+  for (unsigned spins = 0; (int)(atomic_load_explicit(word, memory_order_acquire) - value) < 0;
+       ++spins) {
+    if (spins > 20000) sched_yield();
+  }
+}
+
+/* One slot behind: while a slot crosses to the other core, the next one is filled. */
+static void runStaged(Pipe* mine, Pipe* theirs, unsigned* turn, const char* input, char* output,
+                      size_t bytes) {
+  const unsigned blocks = (unsigned)(bytes / kSlotBytes);
+  for (unsigned i = 0; i <= blocks; ++i) {
+    if (i < blocks) {
+      const unsigned next = *turn + i;
+      waitReached(&mine->freed, next + 1 - kSlots);
+      memcpy(mine->slots[next % kSlots], input + (size_t)i * kSlotBytes, kSlotBytes);
+      atomic_store_explicit(&mine->filled, next + 1, memory_order_release);
+    }
+    if (i == 0) continue;
+    const unsigned next = *turn + i - 1;
+    const size_t at = (size_t)(i - 1) * kSlotBytes;
+    waitReached(&theirs->filled, next + 1);
+    const float* sources[2] = {(const float*)(input + at),
+                               (const float*)theirs->slots[next % kSlots]};
+    float* destination = (float*)(output + at);
+    streamReduce(sources, 2, &destination, 1, kSlotBytes / sizeof(float), 1);
+    atomic_store_explicit(&theirs->freed, next + 1, memory_order_release);
+  }
+  *turn += blocks;
+}
+
+static int stagedAllReduce(size_t bytes) {
+  bytes = bytes / kSlotBytes * kSlotBytes;
+  Shared* shared = mapShared(sizeof(Shared));
+  Pipe* pipes = mapShared(2 * sizeof(Pipe));
+  memset(pipes, 0, 2 * sizeof(Pipe));
+  for (int i = 0; i < 2; ++i) atomic_store(&pipes[i].freed, 0);
+  const int rank = fork() == 0;
+  if (rank > 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  pinTo(rank);
+  char* input = aligned_alloc(64, bytes);
+  char* output = aligned_alloc(64, bytes);
+  if (input == NULL || output == NULL) {
+    perror("limits: aligned_alloc");
+    exit(1);
+  }
+  memset(input, 0, bytes);
+  memset(output, 0, bytes);
+  double times[kPasses];
+  unsigned round = 0;
+  unsigned turn = 0;
+  for (int pass = -1; pass < kPasses; ++pass) {
+    meet(shared, 2, &round);
+    const double start = secondsNow();
+    runStaged(&pipes[rank], &pipes[1 - rank], &turn, input, output, bytes);
+    meet(shared, 2, &round);
+    if (pass >= 0) times[pass] = secondsNow() - start;
+  }
+  if (rank > 0) _exit(0);
+  wait(NULL);
+  qsort(times, kPasses, sizeof(double), compareDoubles);
+  printf("{\"bytes\": %zu, \"median_us\": %.1f, \"best_us\": %.1f}\n", bytes,
+         times[kPasses / 2] * 1e6, times[0] * 1e6);
+  return 0;
+}
+
 int main(int argc, char** argv) {
   if (argc == 2 && strcmp(argv[1], "pingpong") == 0) return pingPong();
   if (argc == 4 && strcmp(argv[1], "memory") == 0) {
@@ -207,6 +284,12 @@ int main(int argc, char** argv) {
     const size_t bytes = strtoull(argv[3], NULL, 10);
     if (ranks >= 1 && ranks <= kMaxStreams && bytes > 0) return memoryBandwidth(ranks, bytes);
   }
-  fprintf(stderr, "usage: limits pingpong | limits memory RANKS(1-%d) BYTES\n", kMaxStreams);
+  if (argc == 3 && strcmp(argv[1], "staged") == 0) {
+    const size_t bytes = strtoull(argv[2], NULL, 10);
+    if (bytes >= kSlotBytes) return stagedAllReduce(bytes);
+  }
+  fprintf(stderr,
+          "usage: limits pingpong | limits memory RANKS(1-%d) BYTES | limits staged BYTES\n",
+          kMaxStreams);
   return 2;
 }
