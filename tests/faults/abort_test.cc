@@ -220,8 +220,7 @@ TEST_P(Abort, WhileAnotherThreadDestroys) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Abort,
-                         testing::Values(Setting{Launch::kThreads, 3},
-                                         Setting{Launch::kProcesses, 3}),
+                         testing::ValuesIn(seen({{Launch::kThreads, 3}, {Launch::kProcesses, 3}})),
                          [](const auto& tested) { return name(tested.param); });
 
 }  // namespace

@@ -186,7 +186,7 @@ TEST(StoppedRank, IsNamedWithinTwiceTheTimeout) {
 }
 
 TEST(LateRank, IsNamedWhereOthersWaitForIt) {
-  for (const auto& setting : {Setting{Launch::kThreads, 3}, Setting{Launch::kProcesses, 3}}) {
+  for (const auto& setting : seen({{Launch::kThreads, 3}, {Launch::kProcesses, 3}})) {
     RunOptions options;
     options.setting = setting;
     options.timeoutMs = 1000;

@@ -122,14 +122,13 @@ TEST_P(Mismatch, IsAnErrorThatSaysWhatBothCalled) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Mismatch,
-                         testing::Combine(testing::ValuesIn(disagreements()),
-                                          testing::Values(Setting{Launch::kThreads, 2},
-                                                          Setting{Launch::kProcesses, 3})),
-                         [](const auto& tested) {
-                           return std::string(std::get<0>(tested.param).title) + "_" +
-                                  name(std::get<1>(tested.param));
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    All, Mismatch,
+    testing::Combine(testing::ValuesIn(disagreements()),
+                     testing::ValuesIn(seen({{Launch::kThreads, 2}, {Launch::kProcesses, 3}}))),
+    [](const auto& tested) {
+      return std::string(std::get<0>(tested.param).title) + "_" + name(std::get<1>(tested.param));
+    });
 
 // What only some ranks set would make them run different algorithms.
 TEST(SettingMismatch, IsAnErrorAtInit) {
@@ -191,12 +190,11 @@ TEST_P(PairMismatch, OfTheNumberOfCalls) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PairMismatch,
-                         testing::Values(Setting{Launch::kThreads, 2},
-                                         Setting{Launch::kProcesses, 2}),
+                         testing::ValuesIn(seen({{Launch::kThreads, 2}, {Launch::kProcesses, 2}})),
                          [](const auto& tested) { return name(tested.param); });
 
 TEST(InitMismatch, OfTheSize) {
-  for (const auto& setting : {Setting{Launch::kThreads, 3}, Setting{Launch::kProcesses, 3}}) {
+  for (const auto& setting : seen({{Launch::kThreads, 3}, {Launch::kProcesses, 3}})) {
     RunOptions options;
     options.setting = setting;
     options.makesComm = false;
@@ -215,7 +213,7 @@ TEST(InitMismatch, OfTheSize) {
 }
 
 TEST(InitMismatch, OfTheRank) {
-  for (const auto& setting : {Setting{Launch::kThreads, 3}, Setting{Launch::kProcesses, 3}}) {
+  for (const auto& setting : seen({{Launch::kThreads, 3}, {Launch::kProcesses, 3}})) {
     RunOptions options;
     options.setting = setting;
     options.makesComm = false;

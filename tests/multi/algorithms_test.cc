@@ -85,7 +85,7 @@ TEST_P(Algorithms, Forced) {
     uint32_t seed = 1;
     for (const size_t count :
          {size_t{1}, size_t{3}, size_t{50}, size_t{1000}, size_t{20001}, size_t{200003}}) {
-      if (kIsSanitized && count > 20001) continue;
+      if (count > (kIsThreadSanitized ? 1000 : kIsSanitized ? 20001 : 200003)) continue;
       for (const Memory memory : {Memory::kPlain, Memory::kShared, Memory::kMixed}) {
         Case wanted;
         wanted.kind = kind;
@@ -113,8 +113,7 @@ TEST_P(Algorithms, Forced) {
 }
 
 std::vector<Setting> settings() {
-  if (kIsThreadSanitized) return {{Launch::kThreads, 3}};
-  if (kIsSanitized) return {{Launch::kThreads, 3}, {Launch::kProcesses, 4}};
+  if (kIsSanitized) return seen({{Launch::kThreads, 3}, {Launch::kProcesses, 4}});
   return {{Launch::kThreads, 5}, {Launch::kProcesses, 4}, {Launch::kMixed, 7}};
 }
 

@@ -41,9 +41,10 @@ class Environment : public testing::TestWithParam<Variant> {};
 
 TEST_P(Environment, ResultsStayRight) {
   const std::vector<Setting> settings =
-      kIsSanitized ? std::vector<Setting>{{Launch::kProcesses, 3}}
-                   : std::vector<Setting>{
-                         {Launch::kThreads, 3}, {Launch::kProcesses, 5}, {Launch::kMixed, 4}};
+      kIsThreadSanitized ? std::vector<Setting>{{Launch::kThreads, 3}}
+      : kIsSanitized     ? std::vector<Setting>{{Launch::kProcesses, 3}}
+                         : std::vector<Setting>{
+                               {Launch::kThreads, 3}, {Launch::kProcesses, 5}, {Launch::kMixed, 4}};
   for (const auto& setting : settings) {
     RunOptions options;
     options.setting = setting;

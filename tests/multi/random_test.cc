@@ -72,8 +72,7 @@ TEST_P(Random, SequenceOnStreamsAndInGroups) {
 }
 
 std::vector<Setting> settings() {
-  if (kIsThreadSanitized) return {{Launch::kThreads, 3}};
-  if (kIsSanitized) return {{Launch::kThreads, 3}, {Launch::kProcesses, 3}};
+  if (kIsSanitized) return seen({{Launch::kThreads, 3}, {Launch::kProcesses, 3}});
   return {{Launch::kThreads, 3}, {Launch::kProcesses, 5}, {Launch::kMixed, 8}};
 }
 

@@ -200,8 +200,16 @@ std::string name(const Setting& setting) {
 
 void PrintTo(const Setting& setting, std::ostream* out) { *out << name(setting); }
 
+std::vector<Setting> seen(std::vector<Setting> settings) {
+  if (!kIsThreadSanitized) return settings;
+  std::erase_if(settings, [](const Setting& setting) {
+    return setting.launch == Launch::kProcesses || setting.launch == Launch::kMixed;
+  });
+  return settings;
+}
+
 std::vector<Setting> allSettings() {
-  if (kIsSanitized) return {{Launch::kThreads, 3}, {Launch::kMixed, 5}};
+  if (kIsSanitized) return seen({{Launch::kThreads, 3}, {Launch::kMixed, 5}});
   return {{Launch::kThreads, 1},   {Launch::kThreads, 2},   {Launch::kThreads, 3},
           {Launch::kThreads, 5},   {Launch::kThreads, 8},   {Launch::kThreads, 16},
           {Launch::kInitAll, 4},   {Launch::kProcesses, 1}, {Launch::kProcesses, 2},
@@ -210,8 +218,7 @@ std::vector<Setting> allSettings() {
 }
 
 std::vector<Setting> fewSettings() {
-  if (kIsThreadSanitized) return {{Launch::kThreads, 3}};
-  if (kIsSanitized) return {{Launch::kThreads, 3}, {Launch::kProcesses, 2}};
+  if (kIsSanitized) return seen({{Launch::kThreads, 3}, {Launch::kProcesses, 2}});
   return {{Launch::kThreads, 2},
           {Launch::kThreads, 5},
           {Launch::kProcesses, 3},

@@ -52,6 +52,8 @@ void PrintTo(const Setting& setting, std::ostream* out);
 // The settings most tests run in; few of them in sanitizer builds.
 std::vector<Setting> allSettings();
 std::vector<Setting> fewSettings();
+// `settings` with threads and with processes, less the latter under the thread sanitizer.
+std::vector<Setting> seen(std::vector<Setting> settings);
 
 // Shared by all ranks of one run.
 struct Board {
