@@ -51,6 +51,8 @@ enum ErrorId : int {
   kErrUseAfterFailure = 306,   // the communicator failed or was aborted before
   kErrInternal = 307,          // a defect of Tutti
   kErrForked = 308,            // the communicator belongs to the parent process
+  kErrTopologyFile = 309,      // a topology file cannot be read or does not make sense
+  kErrTopology = 310,          // a topology is not one that can be planned for
 
   kErrOutOfMemory = 401,    // memory ran out
   kErrNoDevice = 402,       // no usable device
