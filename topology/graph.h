@@ -20,6 +20,8 @@ using LinkIndex = int32_t;  // into Topology::links
 inline constexpr int64_t kGigabyte = 1'000'000;
 // The most that any capacity may be: 10 PB/s. Keeps sums and products of planners in 128 bits.
 inline constexpr int64_t kMostCapacity = 10'000'000'000'000;
+// The most that any latency may be: 1000 s, so that those of a path of links add up in 64 bits.
+inline constexpr int64_t kMostLatencyNs = 1'000'000'000'000;
 
 // Only ranks copy and reduce; everything else forwards.
 enum class NodeKind : uint8_t {
@@ -121,9 +123,14 @@ base::Status check(const Topology& topology);
 
 // The same fabric with fewer parts, for planners: parallel links of one direction are added up
 // (their latency is the least), forwarders that lead nowhere are dropped, and a forwarder between
-// exactly two neighbours becomes a link of the smaller capacity and the added latency. Resources
-// follow their links. `origin[i]` lists the links of `topology` that link i of the result stands
+// exactly two neighbours becomes a link of the smaller capacity and the added latency (of the kind
+// that is farther from a device, kNetwork being the farthest). Every set of ranks keeps the capacity
+// of its least cut, and no byte is charged otherwise than before: resources follow their links,
+// links in series charge what both did, and parallel links that charge differently stay apart.
+// Ranks keep their order. `origin[i]` lists the links of `topology` that link i of the result stands
 // for, in order of travel; of parallel ones only the widest.
+//
+// Near-linear in nodes and links. The indices in `topology` must be in range (see check).
 struct Contracted {
   Topology topology;
   std::vector<std::vector<LinkIndex>> origin;
