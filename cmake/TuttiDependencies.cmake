@@ -1,7 +1,7 @@
 # Every outside library, as one target each. Rooms name these and nothing else:
 #
-#   Threads::Threads  fmt::fmt  sodium::sodium  hwy::hwy  hwloc::hwloc
-#   tools only:       spdlog::spdlog_header_only  CLI11::CLI11  nlohmann_json::nlohmann_json
+#   Threads::Threads  fmt::fmt  sodium::sodium  hwy::hwy  hwloc::hwloc  nlohmann_json::nlohmann_json
+#   tools only:       spdlog::spdlog_header_only  CLI11::CLI11
 #   tests and perf:   GTest::gtest_main  GTest::gmock_main  benchmark::benchmark
 #
 # Libraries that are missing are reported together, with the names of their packages. hwloc is

@@ -7,8 +7,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
-#include <numeric>
 #include <vector>
+
+#include "src/base/words.h"
 
 namespace tutti::base {
 namespace {
@@ -80,21 +81,6 @@ constexpr std::array<Unit, 10> kByteUnits{{{"", 1.0},
 constexpr std::array<Unit, 6> kTimeUnits{
     {{"", 1e3}, {"s", 1e3}, {"ms", 1.0}, {"us", 1e-3}, {"min", 6e4}, {"h", 3.6e6}}};
 
-size_t editDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({change, row[j] + 1, row[j - 1] + 1});
-    }
-  }
-  return row[b.size()];
-}
-
 }  // namespace
 
 std::optional<int64_t> parseValue(ParameterKind kind, std::string_view text) {
@@ -110,16 +96,9 @@ std::optional<int64_t> parseValue(ParameterKind kind, std::string_view text) {
 }
 
 std::string nearestParameter(std::string_view name) {
-  std::string nearest;
-  size_t best = std::max<size_t>(2, name.size() / 3) + 1;
-  for (const Parameter& parameter : parameters()) {
-    const size_t distance = editDistance(name, parameter.name);
-    if (distance < best) {
-      best = distance;
-      nearest = parameter.name;
-    }
-  }
-  return nearest;
+  std::vector<std::string_view> names;
+  for (const Parameter& parameter : parameters()) names.emplace_back(parameter.name);
+  return std::string(nearestWord(name, names));
 }
 
 bool isAllowedByList(std::string_view list, std::string_view word) {

@@ -14,11 +14,23 @@
 #include "src/base/host.h"
 #include "src/base/random.h"
 #include "src/base/status.h"
+#include "src/base/words.h"
 
 namespace tutti::base {
 namespace {
 
 std::span<const std::byte> bytesOf(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+TEST(Words, TheNearestIsMeant) {
+  constexpr std::string_view kKnown[] = {"switch", "rank", "nic", "latency_us"};
+  EXPECT_EQ(nearestWord("swich", kKnown), "switch");
+  EXPECT_EQ(nearestWord("rnk", kKnown), "rank");
+  EXPECT_EQ(nearestWord("latency", kKnown), "");
+  EXPECT_EQ(nearestWord("latencyus", kKnown), "latency_us");
+  EXPECT_EQ(nearestWord("", kKnown), "");
+  EXPECT_EQ(nearestWord(std::string(1'000'000, 'x'), kKnown), "");
+  EXPECT_EQ(nearestWord("x", {}), "");
+}
 
 TEST(Hash, IsStable) {
   // Test vectors of the FNV specification.
