@@ -75,10 +75,11 @@ std::optional<Scaled> scaleDecimal(std::string_view text, int power) {
 
 std::string decimalText(int64_t value, int power) {
   std::string digits = fmt::format("{:0{}}", value < 0 ? -value : value, power + 1);
-  digits.insert(digits.size() - static_cast<size_t>(power), ".");
+  digits.insert(digits.size() - static_cast<size_t>(power), 1, '.');
   digits.erase(digits.find_last_not_of('0') + 1);
   if (digits.back() == '.') digits.pop_back();
-  return value < 0 ? "-" + digits : digits;
+  if (value < 0) digits.insert(0, 1, '-');
+  return digits;
 }
 
 }  // namespace tutti::topology
