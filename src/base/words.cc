@@ -28,9 +28,10 @@ std::string_view nearestWord(std::string_view word, std::span<const std::string_
   constexpr size_t kLongest = 100;  // nobody's word; distances take the product of both lengths
   std::string_view nearest;
   if (word.size() > kLongest) return nearest;
-  size_t best = std::max<size_t>(2, word.size() / 3) + 1;
+  size_t best = std::min(std::max<size_t>(2, word.size() / 3), (word.size() + 1) / 2) + 1;
   for (const std::string_view each : known) {
-    const size_t distance = editDistance(word, each.substr(0, kLongest));
+    const bool isShort = word.size() > 1 && each.substr(0, word.size()) == word;
+    const size_t distance = isShort ? 0 : editDistance(word, each.substr(0, kLongest));
     if (distance < best) {
       best = distance;
       nearest = each;

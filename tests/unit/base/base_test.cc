@@ -25,8 +25,10 @@ TEST(Words, TheNearestIsMeant) {
   constexpr std::string_view kKnown[] = {"switch", "rank", "nic", "latency_us"};
   EXPECT_EQ(nearestWord("swich", kKnown), "switch");
   EXPECT_EQ(nearestWord("rnk", kKnown), "rank");
-  EXPECT_EQ(nearestWord("latency", kKnown), "");
+  EXPECT_EQ(nearestWord("latency", kKnown), "latency_us") << "a beginning";
   EXPECT_EQ(nearestWord("latencyus", kKnown), "latency_us");
+  EXPECT_EQ(nearestWord("ux", kKnown), "");
+  EXPECT_EQ(nearestWord("unlike", kKnown), "");
   EXPECT_EQ(nearestWord("", kKnown), "");
   EXPECT_EQ(nearestWord(std::string(1'000'000, 'x'), kKnown), "");
   EXPECT_EQ(nearestWord("x", {}), "");
