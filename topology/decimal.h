@@ -15,7 +15,8 @@ struct Scaled {
 };
 
 // `text` ("12", "-0.5", "1.5e3") times 10^power, rounded toward zero; what is out of range becomes
-// the number in range that is nearest. Nothing if the text is no decimal number. Linear in the text.
+// the number in range that is nearest. Nothing if the text is no decimal number. Linear in the
+// text.
 std::optional<Scaled> scaleDecimal(std::string_view text, int power);
 
 // value / 10^power (0 <= power <= 18), exactly and without idle zeros: decimalText(957000, 6) is

@@ -1,6 +1,6 @@
-// Topology: the fabric as a graph. Nodes are what sends, receives or forwards; links are directed and
-// carry an integer capacity; resources are what several links share. A value: comparable, printable,
-// serialisable (json.h), with a digest that is the same on every machine.
+// Topology: the fabric as a graph. Nodes are what sends, receives or forwards; links are directed
+// and carry an integer capacity; resources are what several links share. A value: comparable,
+// printable, serialisable (json.h), with a digest that is the same on every machine.
 #pragma once
 
 #include <cstdint>
@@ -124,11 +124,11 @@ base::Status check(const Topology& topology);
 // The same fabric with fewer parts, for planners: parallel links of one direction are added up
 // (their latency is the least), forwarders that lead nowhere are dropped, and a forwarder between
 // exactly two neighbours becomes a link of the smaller capacity and the added latency (of the kind
-// that is farther from a device, kNetwork being the farthest). Every set of ranks keeps the capacity
-// of its least cut, and no byte is charged otherwise than before: resources follow their links,
-// links in series charge what both did, and parallel links that charge differently stay apart.
-// Ranks keep their order. `origin[i]` lists the links of `topology` that link i of the result stands
-// for, in order of travel; of parallel ones only the widest.
+// that is farther from a device, kNetwork being the farthest). Every set of ranks keeps the
+// capacity of its least cut, and no byte is charged otherwise than before: resources follow their
+// links, links in series charge what both did, and parallel links that charge differently stay
+// apart. Ranks keep their order. `origin[i]` lists the links of `topology` that link i of the
+// result stands for, in order of travel; of parallel ones only the widest.
 //
 // Near-linear in nodes and links. The indices in `topology` must be in range (see check).
 struct Contracted {

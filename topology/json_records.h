@@ -1,4 +1,5 @@
-// The objects of a topology file in JSON, checked against what may stand in them. Private to json.cc.
+// The objects of a topology file in JSON, checked against what may stand in them. Private to
+// json.cc.
 #pragma once
 
 #include <array>
@@ -46,8 +47,8 @@ struct JsonRecord {
   const JsonValue& operator[](std::string_view key) const;
 };
 
-// Calls `take` with each object when it ends: those inside of another come first. Stops at the first
-// failure, of the file or of `take`, and returns it.
+// Calls `take` with each object when it ends: those inside of another come first. Stops at the
+// first failure, of the file or of `take`, and returns it.
 base::Status readJsonRecords(const JsonSource& source,
                              const std::function<base::Status(const JsonRecord&)>& take);
 

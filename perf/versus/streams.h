@@ -1,5 +1,5 @@
-/* The fastest plain kernels of this processor for limits.c: a reduction of n inputs into some outputs
- * and a copy, with stores around the caches or through them. Chosen at run time on x86. */
+/* The fastest plain kernels of this processor for limits.c: a reduction of n inputs into some
+ * outputs and a copy, with stores around the caches or through them. Chosen at run time on x86. */
 #pragma once
 
 #include <stddef.h>

@@ -7,11 +7,11 @@ namespace {
 
 constexpr size_t at(int32_t index) { return static_cast<size_t>(index); }
 
-// The greatest rate x = P / Q at which every sink can receive x w_v from every rank v. A flow from a
-// source that gives each rank P w_v, over links of Q times their capacity, finds a cut that is too
-// small for x; the x that just fits through that cut is smaller, and no smaller than the answer
-// (Dinkelbach). x only falls, so what one sink allows, it allows from then on: later cuts have that sink
-// on the source's side, and flows from it cost nothing.
+// The greatest rate x = P / Q at which every sink can receive x w_v from every rank v. A flow from
+// a source that gives each rank P w_v, over links of Q times their capacity, finds a cut that is
+// too small for x; the x that just fits through that cut is smaller, and no smaller than the answer
+// (Dinkelbach). x only falls, so what one sink allows, it allows from then on: later cuts have that
+// sink on the source's side, and flows from it cost nothing.
 class GatherSearch {
  public:
   GatherSearch(const Fabric& fabric, std::span<const int64_t> weights)

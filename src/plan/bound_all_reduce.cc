@@ -8,8 +8,8 @@ namespace {
 constexpr size_t at(int32_t index) { return static_cast<size_t>(index); }
 
 // For a rate P / Q: the partition with the least sum of Q d(A) - 2 P over its parts, by the greedy
-// algorithm for Dilworth truncations. y of a rank is the most that it can have such that no set of ranks
-// has more than Q d(A) - 2 P in sum; a set that has just that much becomes a block.
+// algorithm for Dilworth truncations. y of a rank is the most that it can have such that no set of
+// ranks has more than Q d(A) - 2 P in sum; a set that has just that much becomes a block.
 class Truncation {
  public:
   explicit Truncation(const Fabric& fabric)
@@ -104,8 +104,8 @@ class Truncation {
 
 }  // namespace
 
-// Newton's method on the rate P / Q: as long as a partition has less than -2 P, which is what the ranks
-// undivided have, the rate that just fits through it is smaller.
+// Newton's method on the rate P / Q: as long as a partition has less than -2 P, which is what the
+// ranks undivided have, the rate that just fits through it is smaller.
 Limit partitionLimit(const Fabric& fabric) {
   Limit limit{.kind = Limit::Kind::kLeaving};
   for (int32_t rank = 0; rank < fabric.ranks; ++rank) limit.parts.push_back({rank});

@@ -33,8 +33,8 @@ bool isBalanced(const Fabric& fabric);
 // visited as one node then find it near by everywhere.
 std::vector<int32_t> spreadOrder(int32_t count);
 
-// The least cut that separates a set of ranks from all the others, forwarders free. Searched from the
-// ranks (as a flow to them, over links turned around), so a cut near them is found fast.
+// The least cut that separates a set of ranks from all the others, forwarders free. Searched from
+// the ranks (as a flow to them, over links turned around), so a cut near them is found fast.
 class RankCuts {
  public:
   explicit RankCuts(const Fabric& fabric);
@@ -95,7 +95,8 @@ struct Crossing {
 };
 using CrossingOf = std::function<Crossing(std::span<const int32_t> ranks)>;
 
-// By what the resources of `topology` charge for what must cross the surroundings of ranks and hosts.
+// By what the resources of `topology` charge for what must cross the surroundings of ranks and
+// hosts.
 Limit resourceLimit(const topology::Topology& topology, const Fabric& fabric,
                     const CrossingOf& crossingOf, bool isAllReduce);
 // The part of a rate on links alone that the resources allow for certain.

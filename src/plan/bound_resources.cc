@@ -15,7 +15,8 @@ constexpr size_t at(int32_t index) { return static_cast<size_t>(index); }
 // Charges are counted up to this much per byte: the bound stays one, and products fit 128 bits.
 constexpr int32_t kMostUnits = 16;
 
-// A least charge for moving `need` wholes at rate P / Q over a set of links: need slope P / Q - offset.
+// A least charge for moving `need` wholes at rate P / Q over a set of links: need slope P / Q -
+// offset.
 struct Line {
   Int128 slope;
   Int128 offset;
@@ -120,7 +121,8 @@ class ResourceSearch {
     }
   }
 
-  // Each rank at the ends of charged links or on their hosts, then the ranks of each of these hosts.
+  // Each rank at the ends of charged links or on their hosts, then the ranks of each of these
+  // hosts.
   std::vector<std::vector<int32_t>> touched(const Resource& resource) const {
     std::set<int32_t> ranks;
     std::map<std::string, std::vector<int32_t>> hosts;

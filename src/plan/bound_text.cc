@@ -43,8 +43,8 @@ std::string partsText(const std::vector<std::vector<int32_t>>& parts) {
   return text;
 }
 
-// "8 network links of 25 GB/s (a to b, c to d, ...), 1 pci link of ...": links of a kind and capacity
-// together.
+// "8 network links of 25 GB/s (a to b, c to d, ...), 1 pci link of ...": links of a kind and
+// capacity together.
 std::string linksText(const Topology& topology, const std::vector<topology::LinkIndex>& links) {
   constexpr size_t kMostNamed = 3;
   std::map<std::pair<topology::LinkKind, int64_t>, std::vector<topology::LinkIndex>> groups;

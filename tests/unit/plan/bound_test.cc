@@ -40,8 +40,8 @@ struct Known {
   int64_t reduceNum, reduceDen;  // all_reduce, GB/s
 };
 
-// Optima of published topologies. Those of dgxA100 x 1, 2, 4 and mi250 x 1, 2, 8 + 8 were also found
-// by ForestColl's own program.
+// Optima of published topologies. Those of dgxA100 x 1, 2, 4 and mi250 x 1, 2, 8 + 8 were also
+// found by ForestColl's own program.
 std::vector<Known> knownOptima() {
   using namespace tests;  // NOLINT(google-build-using-namespace): names of fabrics
   return {
