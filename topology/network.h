@@ -1,9 +1,9 @@
 // A network that joins machines, described in a few words:
 //
-//   star            every NIC at one non-blocking switch, at the NIC's own speed; star:50 at 50
-//   GB/s rails:50        NIC i of every machine at switch "rail<i>"; rails:50,up=200 joins these by
-//   a core,
-//                   with 200 GB/s from each
+//   star            every NIC at one non-blocking switch, at the NIC's own speed; star:50 at
+//                   50 GB/s
+//   rails:50        NIC i of every machine at switch "rail<i>"; rails:50,up=200 joins these by a
+//                   core, with 200 GB/s from each
 //   fat:leaf=8,nic=50,over=2
 //                   8 machines at each leaf switch, and from each leaf a 2nd of what its NICs carry
 //                   to the core; up=400 instead of over=2: 400 GB/s from each leaf. fat:8:50:400 is

@@ -28,6 +28,7 @@ int runCommandLine(int argc, char** argv) {
   int code = kExitOk;
   addDemo(app, code);
   addInfo(app, code);
+  addPlan(app, code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,74 @@
+// The planner for a fabric: what is possible, what each algorithm reaches, and which one to take.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "src/base/status.h"
+#include "src/ir/types.h"
+#include "src/plan/bound.h"
+#include "src/plan/pack_trees.h"
+#include "src/plan/rational.h"
+#include "src/plan/routed.h"
+#include "topology/graph.h"
+
+namespace tutti::plan {
+
+// Cost of a message beside the latency of its links and its bytes: by the farthest kind of link on
+// its way, in ns. Not measured here: starting values of the size that the literature reports for
+// device links, PCI Express and networks; a probe replaces them.
+struct MessageCosts {
+  int64_t deviceNs = 2'000;
+  int64_t pciNs = 4'000;
+  int64_t networkNs = 10'000;
+  // Of every further message that a rank sends at the same time.
+  int64_t postNs = 500;
+  bool operator==(const MessageCosts&) const = default;
+};
+
+struct FabricOptions {
+  MessageCosts costs = {};
+  PackingOptions packing = {};
+  // Trees are packed where the best pattern stays this far below the bound, in thousandths.
+  int32_t gapPermille = 30;
+  // Patterns in which every rank sends to every other are left out above this number of ranks: they
+  // are bound by messages, and their load takes a route for each pair.
+  int32_t mostForPairs = 256;
+};
+
+// An algorithm on the fabric. kilobytesPerSecond is of long messages, by the load of the fullest link
+// or resource; 0 where it can not be used.
+struct Candidate {
+  std::string algorithm;  // as in ir::Plan
+  Rational kilobytesPerSecond = {};
+  int32_t trees = 0;     // of those made of trees
+  int32_t maxDepth = 0;  // messages one after another; of trees, edges from root to leaf
+  double ns = 0;         // predicted for FabricPlan::bytes
+  std::string reason;    // why it is not the choice; of the choice, why it is
+  bool operator==(const Candidate&) const = default;
+};
+
+struct FabricPlan {
+  ir::Collective collective = ir::Collective::kAllReduce;
+  ir::Rank root = 0;
+  uint64_t bytes = 0;  // of a call, as Bound counts M
+  int32_t ranks = 0;
+  Bound bound;
+  std::vector<Candidate> candidates;  // the choice first, then by predicted time
+  std::vector<ir::Rank> order;        // of a chosen ring: the places' ranks
+  topology::Topology fabric;  // the contracted topology, to which the packing's links belong
+  Packing packing;            // of "trees" and "forest", chosen or not; empty: not packed
+  bool operator==(const FabricPlan&) const = default;
+};
+
+// Pure, the same on every machine but for predicted times, which are for people and for the choice
+// that one rank takes for all. Single thread: 8 ranks 20 ms, 64 ranks half a second, 1,024 ten
+// seconds. Fails where bound does.
+base::Result<FabricPlan> planFabric(const topology::Topology& topology, const Demand& demand,
+                                    uint64_t bytes, const FabricOptions& options = {});
+
+// The share of the bound that an algorithm reaches, in thousandths rounded down; 1000 for one rank.
+int64_t permilleOf(const Rational& rate, const Bound& bound);
+
+}  // namespace tutti::plan

@@ -1,0 +1,279 @@
+#include "src/plan/traffic.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <span>
+
+#include "src/base/errors.h"
+
+namespace tutti::plan {
+namespace {
+
+using base::Code;
+using base::Status;
+using ir::Collective;
+
+// Places 0 .. size-1 of an algorithm.
+class Pattern {
+ public:
+  explicit Pattern(int size) : size_(size) {}
+
+  int size() const { return size_; }
+  void send(int from, int to, int64_t share) {
+    if (from == to || share == 0) return;
+    traffic.messages.push_back({from, (to % size_ + size_) % size_, share});
+  }
+
+  Traffic traffic;
+
+ private:
+  int size_;
+};
+
+int ceilLog2(int size) { return std::bit_width(static_cast<unsigned>(size) - 1); }
+int powerBelow(int size) { return static_cast<int>(std::bit_floor(static_cast<unsigned>(size))); }
+
+void everyPair(Pattern& pattern, int64_t share) {
+  for (int from = 0; from < pattern.size(); ++from) {
+    for (int to = 0; to < pattern.size(); ++to) pattern.send(from, to, share);
+  }
+}
+
+void oneShot(Pattern& pattern) {
+  everyPair(pattern, 1);
+  pattern.traffic.steps = 1;
+}
+
+// Every rank combines its block and gives it to all: two blocks to every peer.
+void twoShot(Pattern& pattern) {
+  pattern.traffic.shares = pattern.size();
+  everyPair(pattern, 2);
+  pattern.traffic.steps = 2;
+}
+
+void exchange(Pattern& pattern) {
+  pattern.traffic.shares = pattern.size();
+  everyPair(pattern, 1);
+  pattern.traffic.steps = 1;
+}
+
+void ring(Pattern& pattern, int rounds) {
+  pattern.traffic.shares = pattern.size();
+  for (int place = 0; place < pattern.size(); ++place) pattern.send(place, place + 1, rounds);
+  pattern.traffic.steps = rounds;
+}
+
+void allReduceRing(Pattern& pattern) { ring(pattern, 2 * (pattern.size() - 1)); }
+void oneRing(Pattern& pattern) { ring(pattern, pattern.size() - 1); }
+
+// Of 2 * extra places at the front, each even one is folded into the next (Rabenseifner).
+struct Fold {
+  explicit Fold(int size) : power(powerBelow(size)), extra(size - power) {}
+  int place(int number) const { return number < extra ? 2 * number + 1 : number + extra; }
+  int power;
+  int extra;
+};
+
+// Calls give(distance) for every distance of partners, and lets both of each pair send that.
+template <class Give>
+void partners(Pattern& pattern, const Fold& fold, Give give) {
+  for (int distance = 1; distance < fold.power; distance *= 2) {
+    for (int number = 0; number < fold.power; ++number) {
+      pattern.send(fold.place(number), fold.place(number ^ distance), give(distance));
+    }
+  }
+}
+
+void unfold(Pattern& pattern, const Fold& fold, int64_t whole) {
+  for (int pair = 0; pair < fold.extra; ++pair) {
+    pattern.send(2 * pair, 2 * pair + 1, whole);
+    pattern.send(2 * pair + 1, 2 * pair, whole);
+  }
+  if (fold.extra > 0) pattern.traffic.steps += 2;
+}
+
+void recursiveDoubling(Pattern& pattern) {
+  const Fold fold(pattern.size());
+  pattern.traffic.steps = ceilLog2(fold.power);
+  partners(pattern, fold, [](int) { return 1; });
+  unfold(pattern, fold, 1);
+}
+
+void halvingDoubling(Pattern& pattern) {
+  const Fold fold(pattern.size());
+  pattern.traffic.shares = fold.power;
+  pattern.traffic.steps = 2 * ceilLog2(fold.power);
+  partners(pattern, fold, [](int distance) { return 2 * distance; });
+  unfold(pattern, fold, fold.power);
+}
+
+// Powers of two: with the partner at a distance, as many blocks.
+void doubling(Pattern& pattern) {
+  pattern.traffic.shares = pattern.size();
+  pattern.traffic.steps = ceilLog2(pattern.size());
+  partners(pattern, Fold(pattern.size()), [](int distance) { return distance; });
+}
+
+void bruck(Pattern& pattern) {
+  pattern.traffic.shares = pattern.size();
+  pattern.traffic.steps = ceilLog2(pattern.size());
+  for (int distance = 1; distance < pattern.size(); distance *= 2) {
+    const int blocks = std::min(distance, pattern.size() - distance);
+    for (int place = 0; place < pattern.size(); ++place) {
+      pattern.send(place, place - distance + pattern.size(), blocks);
+    }
+  }
+}
+
+void fromRoot(Pattern& pattern) {
+  for (int to = 1; to < pattern.size(); ++to) pattern.send(0, to, 1);
+  pattern.traffic.steps = 1;
+}
+
+void toRoot(Pattern& pattern) {
+  for (int from = 1; from < pattern.size(); ++from) pattern.send(from, 0, 1);
+  pattern.traffic.steps = 1;
+}
+
+void scatterBlocks(Pattern& pattern) {
+  fromRoot(pattern);
+  pattern.traffic.shares = pattern.size();
+}
+
+void gatherBlocks(Pattern& pattern) {
+  toRoot(pattern);
+  pattern.traffic.shares = pattern.size();
+}
+
+void chainDown(Pattern& pattern) {
+  for (int place = 0; place + 1 < pattern.size(); ++place) pattern.send(place, place + 1, 1);
+  pattern.traffic.steps = pattern.size() - 1;
+}
+
+void chainUp(Pattern& pattern) {
+  for (int place = 0; place + 1 < pattern.size(); ++place) pattern.send(place + 1, place, 1);
+  pattern.traffic.steps = pattern.size() - 1;
+}
+
+// The root deals out a block to each other rank, and these exchange them.
+void scatterAllGather(Pattern& pattern) {
+  pattern.traffic.shares = pattern.size() - 1;
+  for (int to = 1; to < pattern.size(); ++to) pattern.send(0, to, 1);
+  for (int from = 1; from < pattern.size(); ++from) {
+    for (int to = 1; to < pattern.size(); ++to) pattern.send(from, to, 1);
+  }
+  pattern.traffic.steps = 2;
+}
+
+struct Row {
+  Collective collective;
+  std::string_view name;
+  void (*fill)(Pattern&);
+  bool needsPowerOfTwo = false;
+};
+
+constexpr Row kRows[] = {
+    {Collective::kAllReduce, "one_shot", oneShot},
+    {Collective::kAllReduce, "two_shot", twoShot},
+    {Collective::kAllReduce, "recursive_doubling", recursiveDoubling},
+    {Collective::kAllReduce, "halving_doubling", halvingDoubling},
+    {Collective::kAllReduce, "ring", allReduceRing},
+    {Collective::kReduce, "one_shot", toRoot},
+    {Collective::kReduce, "chain", chainUp},
+    {Collective::kBroadcast, "one_shot", fromRoot},
+    {Collective::kBroadcast, "chain", chainDown},
+    {Collective::kBroadcast, "scatter_all_gather", scatterAllGather},
+    {Collective::kAllGather, "exchange", exchange},
+    {Collective::kAllGather, "ring", oneRing},
+    {Collective::kAllGather, "bruck", bruck},
+    {Collective::kAllGather, "recursive_doubling", doubling, true},
+    {Collective::kReduceScatter, "exchange", exchange},
+    {Collective::kReduceScatter, "ring", oneRing},
+    {Collective::kReduceScatter, "halving", doubling, true},
+    {Collective::kAllToAll, "exchange", exchange},
+    {Collective::kGather, "exchange", gatherBlocks},
+    {Collective::kScatter, "exchange", scatterBlocks},
+};
+
+// A pair that meets more than once gets one message.
+void mergePairs(Traffic& traffic) {
+  auto& all = traffic.messages;
+  std::sort(all.begin(), all.end(), [](const Message& a, const Message& b) {
+    return a.from != b.from ? a.from < b.from : a.to < b.to;
+  });
+  size_t kept = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (kept > 0 && all[kept - 1].from == all[i].from && all[kept - 1].to == all[i].to) {
+      all[kept - 1].share += all[i].share;
+    } else {
+      all[kept++] = all[i];
+    }
+  }
+  all.resize(kept);
+  int32_t posts = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    posts = i > 0 && all[i - 1].from == all[i].from ? posts + 1 : 1;
+    traffic.posts = std::max(traffic.posts, posts);
+  }
+}
+
+}  // namespace
+
+std::vector<std::string_view> patternsOf(ir::Collective collective) {
+  std::vector<std::string_view> names;
+  for (const Row& row : kRows) {
+    if (row.collective == collective) names.push_back(row.name);
+  }
+  return names;
+}
+
+base::Result<Traffic> trafficOf(ir::Collective collective, std::string_view algorithm,
+                                const std::vector<ir::Rank>& order) {
+  const auto row = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& each) {
+    return each.collective == collective && each.name == algorithm;
+  });
+  if (row == std::end(kRows)) {
+    return Status(
+        Code::kInvalidArgument, base::kErrInvalidArgument,
+        fmt::format("{} has no algorithm \"{}\" with a fixed pattern; it has: {}",
+                    ir::name(collective), algorithm, fmt::join(patternsOf(collective), ", ")));
+  }
+  const auto size = static_cast<int>(order.size());
+  if (row->needsPowerOfTwo && !std::has_single_bit(order.size())) {
+    return Status(Code::kInvalidUsage, base::kErrUnsupported,
+                  fmt::format("{} needs a power of two, not {} ranks", algorithm, size));
+  }
+  if (size < 2) return Traffic{};
+  Pattern pattern(size);
+  row->fill(pattern);
+  for (Message& message : pattern.traffic.messages) {
+    message.from = order[static_cast<size_t>(message.from)];
+    message.to = order[static_cast<size_t>(message.to)];
+  }
+  mergePairs(pattern.traffic);
+  return std::move(pattern.traffic);
+}
+
+base::Result<Load> loadOf(const topology::Topology& topology, topology::RouteTable& routes,
+                          const Traffic& traffic) {
+  Load load;
+  load.links.resize(topology.links.size());
+  load.resources.resize(topology.resources.size());
+  load.total = traffic.shares;
+  for (const Message& message : traffic.messages) {
+    TUTTI_ASSIGN_OR_RETURN(const auto links, routes.find(message.from, message.to, 0, 0));
+    for (const topology::LinkIndex link : links) {
+      load.links[static_cast<size_t>(link)] += message.share;
+    }
+  }
+  for (size_t i = 0; i < topology.resources.size(); ++i) {
+    for (const topology::Charge& charge : topology.resources[i].charges) {
+      load.resources[i] += charge.units * load.links[static_cast<size_t>(charge.link)];
+    }
+  }
+  return load;
+}
+
+}  // namespace tutti::plan

@@ -1,0 +1,125 @@
+#include "src/plan/fabric.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "src/base/errors.h"
+#include "tests/support/fabrics.h"
+#include "tests/unit/plan/print.h"
+
+namespace tutti::plan {
+namespace {
+
+using ir::Collective;
+using topology::kGigabyte;
+
+constexpr uint64_t kLong = uint64_t{1} << 30;
+
+FabricPlan planned(const topology::Topology& fabric, const Demand& demand, uint64_t bytes = kLong) {
+  auto plan = planFabric(fabric, demand, bytes);
+  EXPECT_TRUE(plan.isOk()) << plan.status().toString();
+  return plan.isOk() ? std::move(*plan) : FabricPlan{};
+}
+
+const Candidate& find(const FabricPlan& plan, std::string_view algorithm) {
+  static const Candidate kNone;
+  const auto found =
+      std::find_if(plan.candidates.begin(), plan.candidates.end(),
+                   [&](const Candidate& each) { return each.algorithm == algorithm; });
+  return found == plan.candidates.end() ? kNone : *found;
+}
+
+// Worked by hand in the literature on unequal stars: a ring loses a third, trees nothing.
+TEST(Fabric, SlowHostCostsTreesNothing) {
+  constexpr int64_t kMegabit = kGigabyte / 8000;
+  const auto fabric =
+      tests::star({2000 * kMegabit, 2000 * kMegabit, 2000 * kMegabit, 500 * kMegabit});
+  const FabricPlan plan = planned(fabric, {.collective = Collective::kAllReduce});
+  EXPECT_EQ(plan.bound.kilobytesPerSecond, makeRational(500 * kMegabit, 1));
+  EXPECT_EQ(find(plan, "ring").kilobytesPerSecond, makeRational(1000 * kMegabit, 3));
+  EXPECT_EQ(plan.candidates.front().algorithm, "trees");
+  EXPECT_GE(permilleOf(plan.candidates.front().kilobytesPerSecond, plan.bound), 980);
+}
+
+TEST(Fabric, RingIsEnoughWhereItReachesTheBound) {
+  const FabricPlan plan = planned(tests::h100(1), {.collective = Collective::kAllGather});
+  EXPECT_EQ(permilleOf(plan.candidates.front().kilobytesPerSecond, plan.bound), 1000);
+  EXPECT_TRUE(plan.packing.trees.empty());
+}
+
+// Ranks of a ring network in another order: the search has to find the neighbours.
+TEST(Fabric, RingFindsItsOrder) {
+  topology::Topology shuffled;
+  const std::vector<int> places = {0, 5, 2, 7, 4, 1, 6, 3};
+  for (int i = 0; i < 8; ++i) {
+    shuffled.addNode({.id = "r" + std::to_string(i), .kind = topology::NodeKind::kRank});
+  }
+  for (size_t i = 0; i < 8; ++i) {
+    shuffled.addDuplex({.from = places[i], .to = places[(i + 1) % 8], .capacity = kGigabyte});
+  }
+  const FabricPlan plan = planned(shuffled, {.collective = Collective::kReduceScatter});
+  EXPECT_EQ(find(plan, "ring").kilobytesPerSecond, makeRational(8 * kGigabyte, 7));
+}
+
+TEST(Fabric, ShortCallsTakeFewSteps) {
+  const auto fabric = tests::h100(1);
+  const FabricPlan small = planned(fabric, {.collective = Collective::kAllReduce}, 1024);
+  const FabricPlan large = planned(fabric, {.collective = Collective::kAllReduce}, kLong);
+  EXPECT_LT(small.candidates.front().maxDepth, 3);
+  EXPECT_GT(large.candidates.front().kilobytesPerSecond,
+            small.candidates.front().kilobytesPerSecond);
+  for (const FabricPlan* plan : {&small, &large}) {
+    for (size_t i = 1; i < plan->candidates.size(); ++i) {
+      EXPECT_FALSE(plan->candidates[i].reason.empty());
+      if (plan->candidates[i].kilobytesPerSecond.num == 0) continue;
+      EXPECT_GE(plan->candidates[i].ns, plan->candidates[i - 1].ns);
+    }
+  }
+}
+
+TEST(Fabric, NothingBeatsTheBound) {
+  for (uint64_t seed = 1; seed <= 30; ++seed) {
+    const auto fabric = tests::randomFabric(
+        seed, {.ranks = static_cast<int>(2 + seed % 6), .isSymmetric = seed % 3 != 0});
+    for (const Collective collective :
+         {Collective::kAllReduce, Collective::kReduce, Collective::kBroadcast,
+          Collective::kAllGather, Collective::kReduceScatter, Collective::kAllToAll,
+          Collective::kGather, Collective::kScatter}) {
+      const FabricPlan plan = planned(fabric, {.collective = collective, .root = 1});
+      for (const Candidate& each : plan.candidates) {
+        EXPECT_LE(each.kilobytesPerSecond, plan.bound.kilobytesPerSecond)
+            << ir::name(collective) << " " << each.algorithm << ", seed " << seed;
+      }
+    }
+  }
+}
+
+TEST(Fabric, OneBoxWithHalfItsNetwork) {
+  const auto fabric = tests::h100(16, {.ofFirstBox = 25 * kGigabyte});
+  const FabricPlan plan = planned(fabric, {.collective = Collective::kAllReduce});
+  EXPECT_EQ(plan.bound.kilobytesPerSecond, makeRational(200 * kGigabyte, 1));
+  EXPECT_EQ(plan.candidates.front().algorithm, "trees");
+  EXPECT_GE(permilleOf(plan.candidates.front().kilobytesPerSecond, plan.bound), 980);
+  EXPECT_LT(permilleOf(find(plan, "ring").kilobytesPerSecond, plan.bound), 600);
+}
+
+TEST(Fabric, OneRankCopies) {
+  const FabricPlan plan = planned(tests::single(), {.collective = Collective::kAllReduce});
+  EXPECT_EQ(plan.candidates.front().algorithm, "local");
+}
+
+TEST(Fabric, IsTheSameTwice) {
+  const auto fabric = tests::mixedBoxes();
+  const Demand demand{.collective = Collective::kAllReduce};
+  EXPECT_EQ(planned(fabric, demand), planned(fabric, demand));
+}
+
+TEST(Fabric, DisconnectedIsAnError) {
+  const auto plan = planFabric(tests::disconnected(), {}, kLong);
+  EXPECT_FALSE(plan.isOk());
+}
+
+}  // namespace
+}  // namespace tutti::plan
