@@ -22,8 +22,8 @@ struct ArcPair {
 };
 
 // Capacity is int64_t or Int128; forward + backward of a pair and the value of a flow must fit it.
-// Where they may not fit 64 bits (capacities multiplied by weights), take Int128: it is about a
-// third slower. Not for several threads at once.
+// Where 64 bits may not do (capacities multiplied by weights), take Int128, at half again the time.
+// Not for several threads at once.
 template <typename Capacity>
 class FlowNetwork {
  public:

@@ -76,6 +76,20 @@ TEST(BoundFormulas, agreeWithAllCutsAndPartitions) {
   }
 }
 
+// Large capacities are computed in 128 bits.
+TEST(BoundFormulas, scaleWithTheCapacities) {
+  constexpr int64_t kScale = int64_t{1} << 50;
+  for (uint64_t seed = 1; seed < kRounds; seed += 6) {  // at most 12 kB/s a link
+    Fabric fabric = makeFabric(smallFabric(seed, false));
+    const Rational small = partitionLimit(fabric).value;
+    for (auto& link : fabric.links) {
+      link.forward *= kScale;
+      link.backward *= kScale;
+    }
+    EXPECT_EQ(partitionLimit(fabric).value, times(small, kScale, 1)) << seed;
+  }
+}
+
 TEST(Bound, agreesWithAllCutsOnSymmetricFabrics) {
   for (uint64_t seed = 0; seed < kRounds; ++seed) {
     const Topology topology = smallFabric(seed, true);
