@@ -7,6 +7,12 @@
 //   FifoAck[size][channel]  how many messages this rank consumed from each sender
 //   Post[kBoardOps][kPosts] the board: posts that every peer may read
 //   FifoSlot[size][channel][kFifoSlots]   messages from this rank to each peer
+//   FifoAck[size][narrow channel]
+//   SlotHead[size][narrow channel][kFifoSlots]
+//
+// Narrow channels have heads and acknowledgements of their own; their payloads share the slots of
+// channel 0, each in its column (ir/schedule.h). Who sends must have seen the slots empty before it
+// cuts them in another way.
 //
 // Pages are touched only when used, so the cost of a peer that is never talked to is address space.
 #pragma once
@@ -24,7 +30,7 @@ inline constexpr size_t kLine = 64;
 inline constexpr int kBoardOps = 8;
 inline constexpr int kOpLogSize = 16;
 inline constexpr uint32_t kSegmentMagic = 0x54755369;  // "TuSi"
-inline constexpr uint32_t kSegmentVersion = 1;
+inline constexpr uint32_t kSegmentVersion = 2;
 
 // A tag is written last (release) and says that the rest is there: operation (board) or message
 // (FIFO) number in the upper half, lower half of the call's signature below.
@@ -33,13 +39,17 @@ constexpr uint64_t makeTag(uint64_t number, uint64_t signature) {
 }
 constexpr uint32_t tagNumber(uint64_t tag) { return static_cast<uint32_t>(tag >> 32); }
 
-// A message or a post: short payloads share the tag's cache line, so that they cost one transfer.
-template <uint64_t kPayloadBytes>
-struct alignas(kLine) Envelope {
+// Short payloads share the tag's cache line, so that they cost one transfer.
+struct alignas(kLine) SlotHead {
   static constexpr uint64_t kInlineBytes = 48;
   std::atomic<uint64_t> tag;
   uint64_t bytes;
   std::byte inlinePayload[kInlineBytes];
+};
+
+// A message or a post.
+template <uint64_t kPayloadBytes>
+struct Envelope : SlotHead {
   std::byte payload[kPayloadBytes];
 
   std::byte* data(uint64_t length) { return length <= kInlineBytes ? inlinePayload : payload; }
@@ -81,7 +91,17 @@ struct alignas(kLine) SegmentHeader {
   OpRecord log[kOpLogSize];
 };
 
-// Views into one rank's segment.
+// A slot of a wide or a narrow channel.
+struct SlotView {
+  SlotHead* head;
+  std::byte* payload;
+
+  std::byte* data(uint64_t length) const {
+    return length <= SlotHead::kInlineBytes ? head->inlinePayload : payload;
+  }
+};
+
+// Views into one rank's segment. Narrow channels follow the wide ones.
 struct SegmentView {
   std::byte* base = nullptr;
   int size = 0;
@@ -90,7 +110,8 @@ struct SegmentView {
   SegmentHeader& header() const { return *reinterpret_cast<SegmentHeader*>(base); }
   FifoAck& ack(int sender, int channel) const;
   Post& post(uint64_t operation, int number) const;
-  FifoSlot& slot(int receiver, int channel, uint64_t message) const;
+  // `offset`: where a narrow channel begins in the slots of channel 0.
+  SlotView slot(int receiver, int channel, uint64_t message, uint64_t offset = 0) const;
 };
 
 inline constexpr size_t kAcksOffset = sizeof(SegmentHeader);
@@ -101,11 +122,25 @@ inline size_t boardOffset(int size) {
 inline size_t slotsOffset(int size) {
   return boardOffset(size) + sizeof(Post) * static_cast<size_t>(kBoardOps * ir::Limits::kPosts);
 }
-inline size_t SegmentView::bytesFor(int size) {
+inline size_t narrowAcksOffset(int size) {
   return slotsOffset(size) + sizeof(FifoSlot) * static_cast<size_t>(size * ir::Limits::kChannels *
                                                                     ir::Limits::kFifoSlots);
 }
+inline size_t narrowHeadsOffset(int size) {
+  return narrowAcksOffset(size) +
+         sizeof(FifoAck) * static_cast<size_t>(size * ir::Limits::kNarrowChannels);
+}
+inline size_t SegmentView::bytesFor(int size) {
+  return narrowHeadsOffset(size) +
+         sizeof(SlotHead) *
+             static_cast<size_t>(size * ir::Limits::kNarrowChannels * ir::Limits::kFifoSlots);
+}
 inline FifoAck& SegmentView::ack(int sender, int channel) const {
+  const int narrow = channel - ir::Limits::kChannels;
+  if (narrow >= 0) {
+    auto* acks = reinterpret_cast<FifoAck*>(base + narrowAcksOffset(size));
+    return acks[sender * ir::Limits::kNarrowChannels + narrow];
+  }
   auto* acks = reinterpret_cast<FifoAck*>(base + kAcksOffset);
   return acks[sender * ir::Limits::kChannels + channel];
 }
@@ -113,10 +148,18 @@ inline Post& SegmentView::post(uint64_t operation, int number) const {
   auto* posts = reinterpret_cast<Post*>(base + boardOffset(size));
   return posts[(operation % kBoardOps) * ir::Limits::kPosts + static_cast<uint64_t>(number)];
 }
-inline FifoSlot& SegmentView::slot(int receiver, int channel, uint64_t message) const {
-  auto* slots = reinterpret_cast<FifoSlot*>(base + slotsOffset(size));
-  const auto fifo = static_cast<uint64_t>(receiver * ir::Limits::kChannels + channel);
-  return slots[fifo * ir::Limits::kFifoSlots + message % ir::Limits::kFifoSlots];
+inline SlotView SegmentView::slot(int receiver, int channel, uint64_t message,
+                                  uint64_t offset) const {
+  const int narrow = channel - ir::Limits::kChannels;
+  const int wide = narrow < 0 ? channel : 0;
+  const uint64_t place = message % ir::Limits::kFifoSlots;
+  const auto fifo = static_cast<uint64_t>(receiver * ir::Limits::kChannels + wide);
+  auto& slot =
+      reinterpret_cast<FifoSlot*>(base + slotsOffset(size))[fifo * ir::Limits::kFifoSlots + place];
+  if (narrow < 0) return {&slot, slot.payload};
+  const auto column = static_cast<uint64_t>(receiver * ir::Limits::kNarrowChannels + narrow);
+  auto* heads = reinterpret_cast<SlotHead*>(base + narrowHeadsOffset(size));
+  return {&heads[column * ir::Limits::kFifoSlots + place], slot.payload + offset};
 }
 
 // Wakes whoever sleeps at `bell`, if anybody does. One relaxed load where nobody does: a sleeper

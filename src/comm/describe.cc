@@ -98,7 +98,8 @@ std::string Communicator::describe() {
                      {"accepts_kernel_copies", programs.main.acceptsKernelCopy}});
   });
   const auto perPeer =
-      sizeof(transports::FifoSlot) * ir::Limits::kChannels * ir::Limits::kFifoSlots;
+      sizeof(transports::FifoSlot) * ir::Limits::kChannels * ir::Limits::kFifoSlots +
+      sizeof(transports::SlotHead) * ir::Limits::kNarrowChannels * ir::Limits::kFifoSlots;
   const json all = {
       {"name", config_.name},
       {"rank", rank_},

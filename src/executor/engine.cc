@@ -205,7 +205,7 @@ bool Engine::advanceLane(Operation& operation, const FlatLane& lane, LaneState& 
   const Program* program = operation.program;
   while (state.iteration < lane.iterations) {
     const FlatStep& step = program->steps[lane.stepBegin + state.step];
-    const Outcome outcome = runStep(operation, lane, state, step);
+    const Outcome outcome = runStep(operation, state, step);
     if (operation.program != program) return true;
     if (outcome == Outcome::kBlocked) return hasMoved;
     hasMoved = true;

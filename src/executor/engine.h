@@ -134,13 +134,17 @@ class Engine {
   struct Peer {
     transports::SegmentView segment;
     transports::Connection* connection = nullptr;
-    uint64_t sent[ir::Limits::kChannels] = {};
-    uint64_t received[ir::Limits::kChannels] = {};
-    uint64_t acknowledged[ir::Limits::kChannels] = {};
     uint64_t completedOps = 0;  // at least
+    uint64_t slotCut = 0;       // Program::slotCut of the last that sent messages in such slots
     // Sends and receives run in order: queued so far, and done so far.
     uint64_t sendsQueued = 0, sendsDone = 0;
     uint64_t receivesQueued = 0, receivesDone = 0;
+    struct Fifo {
+      uint64_t sent = 0;
+      uint64_t received = 0;
+      uint64_t acknowledged = 0;
+    };
+    std::array<Fifo, ir::Limits::kChannels + ir::Limits::kNarrowChannels> fifos;  // wide ones first
   };
 
   // What became of the last collectives of one kind and size that wanted peers' buffers in place:
@@ -180,8 +184,7 @@ class Engine {
   void awaitQuiet(const Operation& operation);
   bool isQuiet(const Operation& operation) const;
 
-  Outcome runStep(Operation& operation, const FlatLane& lane, LaneState& state,
-                  const FlatStep& step);
+  Outcome runStep(Operation& operation, LaneState& state, const FlatStep& step);
   Outcome expose(Operation& operation, const FlatStep& step);
   Outcome attach(Operation& operation, const FlatStep& step);
   bool isReachable(const Program& program, ir::Rank rank, const Exposure& exposure) const;
@@ -192,19 +195,19 @@ class Engine {
   bool attachPeer(Operation& operation, ir::Rank rank, const Exposure& exposure);
   Outcome signal(Operation& operation, const FlatStep& step);
   Outcome waitPosts(Operation& operation, const FlatStep& step);
-  Outcome transfer(Operation& operation, const FlatLane& lane, LaneState& state,
-                   const FlatStep& step);
+  Outcome transfer(Operation& operation, LaneState& state, const FlatStep& step);
   Outcome transferSimple(Operation& operation, const FlatStep& step, const FlatOperand* operands,
                          size_t operandCount);
   bool resolve(Operation& operation, const FlatOperand& operand, bool isSource, uint64_t bytes,
                Cursor& cursor);
   static void place(Cursor& cursor, const FlatOperand& operand, const Program& program,
-                    const FlatLane& lane, const LaneState& state, uint32_t p,
+                    const FlatStep& step, const LaneState& state, uint32_t p,
                     uint64_t messageOffset);
   bool resolveMessageSource(Operation& operation, const FlatOperand& operand, uint64_t bytes,
                             Cursor& cursor);
   bool resolveMessageDestination(Operation& operation, const FlatOperand& operand, uint64_t bytes,
                                  Cursor& cursor);
+  bool areSlotsEmpty(Peer& peer) const;
   void resolveUser(Operation& operation, const FlatOperand& operand, Cursor& cursor);
   void publish(Operation& operation, const FlatStep& step, uint64_t bytes);
   void combine(const Program& program, const FlatStep& step, std::span<Cursor> cursors,

@@ -59,7 +59,8 @@ class Layout {
   Layout(const ir::Schedule& schedule, const ir::Call& call, const BlockTable& table)
       : schedule_(schedule), call_(call), table_(table), elementBytes_(ir::sizeOf(call.type)) {}
 
-  Piece piece(const ir::Lane& lane, Space space, ir::Rank owner, int block) const {
+  Piece piece(const ir::Lane& lane, const ir::Part& part, Space space, ir::Rank owner,
+              int block) const {
     const Shape shape = shapeOf(schedule_.collective, space);
     uint64_t begin = 0;
     uint64_t count = call_.count;
@@ -69,25 +70,33 @@ class Layout {
     } else if (shape == Shape::kOwnBlock) {
       count = rowCount(owner);
     }
-    const auto slice = ir::weightedSlice(count, elementBytes_, schedule_.sliceWeights, lane.slice);
+    const auto slice =
+        ir::weightedSlice(count, elementBytes_, schedule_.sliceWeights, part.slice, part.slices);
     begin += slice.begin;
     count = slice.length;
     if (shape == Shape::kVector && lane.blocks > 1) {
-      const auto part = ir::equalBlock(count, elementBytes_, lane.blocks, block);
-      begin += part.begin;
-      count = part.length;
+      const auto equal = ir::equalBlock(count, elementBytes_, lane.blocks, block);
+      begin += equal.begin;
+      count = equal.length;
     }
     return {begin * elementBytes_, count * elementBytes_};
   }
 
-  // The longest block the lane has: rules the chunk loop and the size of scratch blocks.
-  uint64_t longestBlock(const ir::Lane& lane) const {
+  // Block `block` of the collective, whoever has it.
+  uint64_t blockBytes(const ir::Lane& lane, const ir::Part& part, int block) const {
+    if (isVector()) return piece(lane, part, Space::kInput, 0, block).bytes;
+    return ir::weightedSlice(rowCount(block), elementBytes_, schedule_.sliceWeights, part.slice,
+                             part.slices)
+               .length *
+           elementBytes_;
+  }
+  int blocksOf(const ir::Lane& lane) const { return isVector() ? lane.blocks : schedule_.size; }
+
+  // The longest block: rules the chunk loop and the size of scratch blocks.
+  uint64_t longestBlock(const ir::Lane& lane, const ir::Part& part) const {
     uint64_t longest = 0;
-    const bool isVector = shapeOf(schedule_.collective, Space::kInput) == Shape::kVector;
-    const int blocks = isVector ? lane.blocks : schedule_.size;
-    for (int block = 0; block < blocks; ++block) {
-      longest = std::max(longest, isVector ? piece(lane, Space::kInput, 0, block).bytes
-                                           : rowSliceBytes(lane, block));
+    for (int block = 0; block < blocksOf(lane); ++block) {
+      longest = std::max(longest, blockBytes(lane, part, block));
     }
     return longest;
   }
@@ -106,17 +115,13 @@ class Layout {
   }
 
  private:
+  bool isVector() const { return shapeOf(schedule_.collective, Space::kInput) == Shape::kVector; }
   uint64_t rowCount(int block) const {
     return table_.counts.empty() ? call_.count : table_.counts[static_cast<size_t>(block)];
   }
   uint64_t rowBegin(int block) const {
     return table_.counts.empty() ? call_.count * static_cast<uint64_t>(block)
                                  : table_.displs[static_cast<size_t>(block)];
-  }
-  uint64_t rowSliceBytes(const ir::Lane& lane, int block) const {
-    return ir::weightedSlice(rowCount(block), elementBytes_, schedule_.sliceWeights, lane.slice)
-               .length *
-           elementBytes_;
   }
 
   const ir::Schedule& schedule_;
@@ -146,6 +151,7 @@ class Compiler {
   }
 
   base::Result<Program> run(uint64_t streamingBytes) {
+    TUTTI_RETURN_IF_ERROR(cutSlots());
     for (const auto& lane : schedule_.lanes) TUTTI_RETURN_IF_ERROR(addLane(lane));
     program_.scratchBytes = scratchStride_ * static_cast<uint64_t>(schedule_.scratchBlocks);
     if (schedule_.needsPeerMemory) TUTTI_RETURN_IF_ERROR(addAccess());
@@ -154,29 +160,49 @@ class Compiler {
   }
 
  private:
+  Status cutSlots() {
+    const auto& narrow = schedule_.narrowBytes;
+    const uint64_t all = ir::narrowOffset(narrow, narrow.size());
+    if (narrow.size() > size_t{ir::Limits::kNarrowChannels} || all > ir::Limits::kFifoSlotBytes) {
+      return broken(fmt::format("{} narrow channels of {} B", narrow.size(), all));
+    }
+    for (const uint64_t bytes : narrow) program_.slotCut = base::hash64(bytes, program_.slotCut);
+    return {};
+  }
+
   Status addLane(const ir::Lane& lane) {
-    if (lane.channel < 0 || lane.channel >= ir::Limits::kChannels) {
+    if (lane.channel < 0 || lane.channel >= channels()) {
       return broken(fmt::format("channel {}", lane.channel));
     }
     FlatLane flat;
     flat.stepBegin = static_cast<uint32_t>(program_.steps.size());
     flat.stepCount = static_cast<uint32_t>(lane.steps.size());
-    flat.chunkBytes = lane.chunkBytes;
-    const uint64_t longest = layout_.longestBlock(lane);
-    if (lane.chunkBytes > 0) {
-      flat.iterations = static_cast<uint32_t>(
-          std::max<uint64_t>(1, (longest + lane.chunkBytes - 1) / lane.chunkBytes));
+    for (const ir::Part& part : ir::rulingParts(schedule_, lane)) {
+      const uint64_t count = ir::iterationCount(longestBlock(lane, part), part.chunkBytes);
+      flat.iterations = std::max(flat.iterations, static_cast<uint32_t>(count));
     }
-    const uint64_t longestChunk =
-        lane.chunkBytes > 0 ? std::min(longest, lane.chunkBytes) : longest;
-    scratchStride_ = std::max(scratchStride_, (longestChunk + 127) / 128 * 128);
-    for (const auto& step : lane.steps) TUTTI_RETURN_IF_ERROR(addStep(lane, step, longest));
+    for (const auto& step : lane.steps) TUTTI_RETURN_IF_ERROR(addStep(lane, step));
     program_.lanes.push_back(flat);
     return {};
   }
 
-  Status addStep(const ir::Lane& lane, const ir::Step& step, uint64_t longest) {
+  // Looks at every block, so neighbouring steps share the answer.
+  uint64_t longestBlock(const ir::Lane& lane, const ir::Part& part) {
+    if (longestLane_ != &lane || !(longestPart_ == part)) {
+      longest_ = layout_.longestBlock(lane, part);
+      longestLane_ = &lane;
+      longestPart_ = part;
+    }
+    return longest_;
+  }
+
+  Status addStep(const ir::Lane& lane, const ir::Step& step) {
+    const ir::Part part = ir::partOf(schedule_, lane, step);
+    const uint64_t longest = usesScratch(step) ? longestBlock(lane, part) : 0;
+    const uint64_t piece = part.chunkBytes > 0 ? std::min(longest, part.chunkBytes) : longest;
+    scratchStride_ = std::max(scratchStride_, (piece + 127) / 128 * 128);
     FlatStep flat;
+    flat.chunkBytes = part.chunkBytes;
     flat.kind = step.kind;
     flat.isFinal = step.isFinal;
     flat.post = static_cast<uint32_t>(step.post);
@@ -185,9 +211,9 @@ class Compiler {
     flat.operandBegin = static_cast<uint32_t>(program_.operands.size());
     flat.sourceCount = static_cast<uint16_t>(step.sources.size());
     flat.destinationCount = static_cast<uint16_t>(step.destinations.size());
-    for (const auto& operand : step.sources) addOperand(lane, operand, true, longest, flat);
-    for (const auto& operand : step.destinations) addOperand(lane, operand, false, longest, flat);
-    chooseLength(flat);
+    for (const auto& operand : step.sources) addOperand(lane, part, operand, true, flat);
+    for (const auto& operand : step.destinations) addOperand(lane, part, operand, false, flat);
+    chooseLength(step, flat);
     addPeers(step, flat);
     program_.steps.push_back(flat);
     if (step.post < 0 || step.post >= ir::Limits::kPosts) {
@@ -196,13 +222,21 @@ class Compiler {
     return {};
   }
 
-  void addOperand(const ir::Lane& lane, const ir::Operand& operand, bool isSource, uint64_t longest,
-                  FlatStep& step) {
+  static bool usesScratch(const ir::Step& step) {
+    const auto isScratch = [](const ir::Operand& each) { return each.space == Space::kScratch; };
+    return std::any_of(step.sources.begin(), step.sources.end(), isScratch) ||
+           std::any_of(step.destinations.begin(), step.destinations.end(), isScratch);
+  }
+
+  int channels() const {
+    return ir::Limits::kChannels + static_cast<int>(schedule_.narrowBytes.size());
+  }
+
+  void addOperand(const ir::Lane& lane, const ir::Part& part, const ir::Operand& operand,
+                  bool isSource, FlatStep& step) {
     FlatOperand flat;
     flat.space = operand.space;
     flat.rank = operand.rank;
-    const int channel = operand.channel >= 0 ? operand.channel : lane.channel;
-    flat.channel = static_cast<uint8_t>(channel);
     flat.post = static_cast<uint32_t>(operand.block);
     flat.part = operand.part;
     flat.pieceBegin = static_cast<uint32_t>(program_.pieces.size());
@@ -210,20 +244,31 @@ class Compiler {
     flat.isPeer = isUser && operand.rank != schedule_.rank;
     flat.isScaled =
         isSource && operand.space == Space::kInput && ir::isReducing(schedule_.collective);
-    if (isUser) {
-      for (int block = operand.block; block < operand.block + operand.blocks; ++block) {
-        program_.pieces.push_back(layout_.piece(lane, operand.space, operand.rank, block));
-      }
-    } else if (operand.space == Space::kScratch) {
-      for (int block = operand.block; block < operand.block + operand.blocks; ++block) {
+    if (operand.space == Space::kFifo) addChannel(lane, operand, flat);
+    for (int at = 0; at < operand.blocks; ++at) {
+      const int block = operand.block + at;
+      if (isUser) {
+        program_.pieces.push_back(layout_.piece(lane, part, operand.space, operand.rank, block));
+      } else if (operand.space == Space::kScratch) {
         // The offset is the number of the block until the stride is known.
-        program_.pieces.push_back({static_cast<uint64_t>(block), longest});
+        const uint64_t bytes = operand.like < 0 ? longestBlock(lane, part)
+                                                : layout_.blockBytes(lane, part, operand.like + at);
+        program_.pieces.push_back({static_cast<uint64_t>(block), bytes});
       }
     }
     flat.pieceCount = static_cast<uint32_t>(program_.pieces.size()) - flat.pieceBegin;
     step.hasMessage |= !isUser && operand.space != Space::kScratch;
     step.hasPeer |= flat.isPeer;
     program_.operands.push_back(flat);
+  }
+
+  void addChannel(const ir::Lane& lane, const ir::Operand& operand, FlatOperand& flat) const {
+    const int channel = operand.channel >= 0 ? operand.channel : lane.channel;
+    flat.channel = static_cast<uint8_t>(channel);
+    flat.isCut = channel == 0 || channel >= ir::Limits::kChannels;
+    if (channel < ir::Limits::kChannels) return;
+    const auto column = static_cast<size_t>(channel - ir::Limits::kChannels);
+    flat.slotOffset = static_cast<uint32_t>(ir::narrowOffset(schedule_.narrowBytes, column));
   }
 
   Status addAccess() {
@@ -249,14 +294,16 @@ class Compiler {
     return {};
   }
 
-  // User buffers know their exact lengths; scratch only an upper bound.
-  void chooseLength(FlatStep& step) const {
-    const uint32_t end = step.operandBegin + step.sourceCount + step.destinationCount;
-    for (uint32_t i = step.operandBegin; i < end; ++i) {
-      const auto& operand = program_.operands[i];
-      if (operand.pieceCount == 0) continue;
-      const bool isExact = operand.space != Space::kScratch;
-      if (step.lengthOperand < 0 || isExact) step.lengthOperand = static_cast<int32_t>(i);
+  // User buffers know their exact lengths; scratch that is not like a block only an upper bound.
+  void chooseLength(const ir::Step& step, FlatStep& flat) const {
+    for (uint32_t i = 0; i < uint32_t{flat.sourceCount} + flat.destinationCount; ++i) {
+      const auto& operand =
+          i < flat.sourceCount ? step.sources[i] : step.destinations[i - flat.sourceCount];
+      if (program_.operands[flat.operandBegin + i].pieceCount == 0) continue;
+      const bool isExact = operand.space != Space::kScratch || operand.like >= 0;
+      if (flat.lengthOperand < 0 || isExact) {
+        flat.lengthOperand = static_cast<int32_t>(flat.operandBegin + i);
+      }
       if (isExact) return;
     }
   }
@@ -285,6 +332,9 @@ class Compiler {
   Layout layout_;
   Program program_;
   uint64_t scratchStride_ = 0;
+  const ir::Lane* longestLane_ = nullptr;
+  ir::Part longestPart_;
+  uint64_t longest_ = 0;
 
  public:
   uint64_t scratchStride() const { return scratchStride_; }

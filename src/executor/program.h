@@ -20,6 +20,7 @@ struct Piece {
 struct FlatOperand {
   ir::Space space = ir::Space::kInput;
   uint8_t channel = 0;    // kFifo
+  bool isCut = false;     // kFifo: of channel 0 or narrow, whose slots schedules cut differently
   bool isPeer = false;    // kInput, kOutput: of another rank
   bool isScaled = false;  // a contribution: multiplied by its rank's factor where there is one
   ir::Rank rank = 0;
@@ -27,7 +28,8 @@ struct FlatOperand {
   int32_t part = -1;        // kBoard: which block of the post, -1: all of it
   uint32_t pieceBegin = 0;  // into Program::pieces; kFifo and kBoard have none
   uint32_t pieceCount = 0;
-  uint64_t offset = 0;  // of the first piece, for simple steps
+  uint32_t slotOffset = 0;  // kFifo: where a narrow channel begins in a slot
+  uint64_t offset = 0;      // of the first piece, for simple steps
 };
 
 struct FlatStep {
@@ -44,6 +46,7 @@ struct FlatStep {
   uint32_t peerCount = 0;
   int32_t lengthOperand = -1;  // the operand whose pieces give the length; -1: an empty message
   uint64_t bytes = 0;          // the length of a simple step
+  uint64_t chunkBytes = 0;     // 0: one iteration, whole blocks
   int32_t afterLane = -1;
   int32_t afterStep = 0;
 };
@@ -52,7 +55,6 @@ struct FlatLane {
   uint32_t stepBegin = 0;
   uint32_t stepCount = 0;
   uint32_t iterations = 1;
-  uint64_t chunkBytes = 0;  // 0: one iteration, whole blocks
 };
 
 // Which buffers of a rank others touch in place.
@@ -72,6 +74,7 @@ struct Program {
   uint64_t signature = 0;
   ir::RedOp kernelOp = ir::RedOp::kSum;  // kSum, kProd, kMax or kMin
   uint64_t divisor = 0;                  // integer average
+  uint64_t slotCut = 0;                  // how the slots of channel 0 are cut; 0: whole
   bool isAttaching = false;              // this rank looks at what buffers others posted
   bool isExposing = false;               // this rank posts its own ...
   bool exposesInput = false;             // ... and which of them peers touch

@@ -33,16 +33,15 @@ struct Range {
 };
 
 // Iteration `iteration` of a piece.
-Range chunkOf(const Piece& piece, const FlatLane& lane, uint32_t iteration) {
-  if (lane.chunkBytes == 0) return {piece.offset, piece.bytes};
-  const uint64_t begin = std::min(piece.bytes, lane.chunkBytes * iteration);
-  return {piece.offset + begin, std::min(piece.bytes - begin, lane.chunkBytes)};
+Range chunkOf(const Piece& piece, const FlatStep& step, uint32_t iteration) {
+  if (step.chunkBytes == 0) return {piece.offset, piece.bytes};
+  const uint64_t begin = std::min(piece.bytes, step.chunkBytes * iteration);
+  return {piece.offset + begin, std::min(piece.bytes - begin, step.chunkBytes)};
 }
 
 }  // namespace
 
-Engine::Outcome Engine::runStep(Operation& operation, const FlatLane& lane, LaneState& state,
-                                const FlatStep& step) {
+Engine::Outcome Engine::runStep(Operation& operation, LaneState& state, const FlatStep& step) {
   if (step.afterLane >= 0) {
     const auto& other = operation.lanes[static_cast<size_t>(step.afterLane)];
     const bool isPast =
@@ -52,11 +51,12 @@ Engine::Outcome Engine::runStep(Operation& operation, const FlatLane& lane, Lane
   }
   switch (step.kind) {
     case ir::StepKind::kMove:
-    case ir::StepKind::kReduce: return transfer(operation, lane, state, step);
+    case ir::StepKind::kReduce: return transfer(operation, state, step);
     case ir::StepKind::kExpose: return expose(operation, step);
     case ir::StepKind::kAttach: return attach(operation, step);
     case ir::StepKind::kSignal: return signal(operation, step);
     case ir::StepKind::kWait: return waitPosts(operation, step);
+    case ir::StepKind::kPass: return Outcome::kDone;
   }
   return Outcome::kBlocked;
 }
@@ -94,8 +94,7 @@ Engine::Outcome Engine::waitPosts(Operation& operation, const FlatStep& step) {
   return Outcome::kDone;
 }
 
-Engine::Outcome Engine::transfer(Operation& operation, const FlatLane& lane, LaneState& state,
-                                 const FlatStep& step) {
+Engine::Outcome Engine::transfer(Operation& operation, LaneState& state, const FlatStep& step) {
   const Program& program = *operation.program;
   const FlatOperand* operands = &program.operands[step.operandBegin];
   const size_t operandCount = size_t{step.sourceCount} + step.destinationCount;
@@ -104,7 +103,7 @@ Engine::Outcome Engine::transfer(Operation& operation, const FlatLane& lane, Lan
       step.lengthOperand < 0 ? nullptr : &program.operands[static_cast<size_t>(step.lengthOperand)];
   uint64_t total = 0;
   for (uint32_t i = 0; lengthOperand != nullptr && i < lengthOperand->pieceCount; ++i) {
-    total += chunkOf(program.pieces[lengthOperand->pieceBegin + i], lane, state.iteration).bytes;
+    total += chunkOf(program.pieces[lengthOperand->pieceBegin + i], step, state.iteration).bytes;
   }
   cursors_.resize(operandCount);
   for (size_t i = 0; i < operandCount; ++i) {
@@ -118,12 +117,12 @@ Engine::Outcome Engine::transfer(Operation& operation, const FlatLane& lane, Lan
   uint64_t messageOffset = 0;
   for (uint32_t p = 0; lengthOperand != nullptr && p < lengthOperand->pieceCount; ++p) {
     uint64_t bytes =
-        chunkOf(program.pieces[lengthOperand->pieceBegin + p], lane, state.iteration).bytes;
+        chunkOf(program.pieces[lengthOperand->pieceBegin + p], step, state.iteration).bytes;
     if (isLong) bytes = std::min(bytes - state.done, kQuantumBytes);
     if (bytes == 0) continue;
     runCursors_.assign(cursors_.begin(), cursors_.end());
     for (size_t i = 0; i < operandCount; ++i) {
-      place(runCursors_[i], operands[i], program, lane, state, p, messageOffset);
+      place(runCursors_[i], operands[i], program, step, state, p, messageOffset);
     }
     combine(program, step, runCursors_, bytes);
     if (step.hasPeer && hasFailed()) return Outcome::kBlocked;  // nothing may say that it is there
@@ -159,13 +158,13 @@ Engine::Outcome Engine::transferSimple(Operation& operation, const FlatStep& ste
 
 // Moves a cursor from the start of its buffer to piece `p` of its operand.
 void Engine::place(Cursor& cursor, const FlatOperand& operand, const Program& program,
-                   const FlatLane& lane, const LaneState& state, uint32_t p,
+                   const FlatStep& step, const LaneState& state, uint32_t p,
                    uint64_t messageOffset) {
   uint64_t offset = messageOffset;
   if (operand.pieceCount > 0) {
     const Piece& piece = program.pieces[operand.pieceBegin + p];
     offset = operand.space == Space::kScratch ? piece.offset
-                                              : chunkOf(piece, lane, state.iteration).offset;
+                                              : chunkOf(piece, step, state.iteration).offset;
     offset += state.done;
   }
   if (cursor.pointer != nullptr) {
@@ -227,9 +226,9 @@ bool Engine::resolveMessageSource(Operation& operation, const FlatOperand& opera
     if (operand.part > 0) cursor.pointer += static_cast<uint64_t>(operand.part) * bytes;
     return true;
   }
-  const uint64_t message = peer.received[operand.channel];
-  auto& slot = peer.segment.slot(options_.rank, operand.channel, message);
-  const uint64_t tag = slot.tag.load(std::memory_order_acquire);
+  const uint64_t message = peer.fifos[operand.channel].received;
+  const auto slot = peer.segment.slot(options_.rank, operand.channel, message, operand.slotOffset);
+  const uint64_t tag = slot.head->tag.load(std::memory_order_acquire);
   if (!isTagReady(operation, operand.rank, tag, makeTag(message + 1, signature))) return false;
   cursor.pointer = slot.data(bytes);
   return true;
@@ -257,13 +256,34 @@ bool Engine::resolveMessageDestination(Operation& operation, const FlatOperand& 
     return true;
   }
   auto& peer = peers_[static_cast<size_t>(operand.rank)];
-  const uint64_t message = peer.sent[operand.channel];
-  if (message - peer.acknowledged[operand.channel] >= ir::Limits::kFifoSlots) {
-    peer.acknowledged[operand.channel] =
-        peer.segment.ack(options_.rank, operand.channel).consumed.load(std::memory_order_acquire);
-    if (message - peer.acknowledged[operand.channel] >= ir::Limits::kFifoSlots) return false;
+  const uint64_t cut = operation.program->slotCut;
+  if (operand.isCut && peer.slotCut != cut) [[unlikely]] {
+    if (!areSlotsEmpty(peer)) return false;
+    peer.slotCut = cut;
   }
-  cursor.pointer = options_.segment.slot(operand.rank, operand.channel, message).data(bytes);
+  auto& fifo = peer.fifos[operand.channel];
+  if (fifo.sent - fifo.acknowledged >= ir::Limits::kFifoSlots) {
+    fifo.acknowledged =
+        peer.segment.ack(options_.rank, operand.channel).consumed.load(std::memory_order_acquire);
+    if (fifo.sent - fifo.acknowledged >= ir::Limits::kFifoSlots) return false;
+  }
+  cursor.pointer =
+      options_.segment.slot(operand.rank, operand.channel, fifo.sent, operand.slotOffset)
+          .data(bytes);
+  return true;
+}
+
+// Slots that are cut in another way than before hold other messages at the same place: the peer
+// must have read all that were sent. It needs nothing from this operation for that.
+bool Engine::areSlotsEmpty(Peer& peer) const {
+  for (int channel = 0; channel < static_cast<int>(peer.fifos.size()); ++channel) {
+    if (channel > 0 && channel < ir::Limits::kChannels) continue;
+    auto& fifo = peer.fifos[static_cast<size_t>(channel)];
+    if (fifo.acknowledged == fifo.sent) continue;
+    fifo.acknowledged =
+        peer.segment.ack(options_.rank, channel).consumed.load(std::memory_order_acquire);
+    if (fifo.acknowledged != fifo.sent) return false;
+  }
   return true;
 }
 
@@ -278,14 +298,14 @@ void Engine::publish(Operation& operation, const FlatStep& step, uint64_t bytes)
     if (operand.space != Space::kFifo) continue;
     auto& peer = peers_[static_cast<size_t>(operand.rank)];
     if (isSource) {
-      const uint64_t consumed = ++peer.received[operand.channel];
+      const uint64_t consumed = ++peer.fifos[operand.channel].received;
       options_.segment.ack(operand.rank, operand.channel)
           .consumed.store(consumed, std::memory_order_release);
     } else {
-      const uint64_t message = peer.sent[operand.channel]++;
-      auto& slot = options_.segment.slot(operand.rank, operand.channel, message);
-      slot.bytes = bytes;
-      slot.tag.store(makeTag(message + 1, operation.signature), std::memory_order_release);
+      const uint64_t message = peer.fifos[operand.channel].sent++;
+      const auto slot = options_.segment.slot(operand.rank, operand.channel, message);
+      slot.head->bytes = bytes;
+      slot.head->tag.store(makeTag(message + 1, operation.signature), std::memory_order_release);
     }
     transports::ringIfSleeping(peer.segment.header().bell);
   }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "src/base/hash.h"
+
 namespace tutti::ir {
 namespace {
 
@@ -16,10 +18,35 @@ std::string timeText(double ns) {
   return fmt::format("{:.1f} ms", ns / 1e6);
 }
 
+uint64_t digestRanks(const std::vector<Rank>& ranks, uint64_t before) {
+  uint64_t hash = base::hash64(ranks.size(), before);
+  for (const Rank rank : ranks) hash = base::hash64(static_cast<uint64_t>(rank), hash);
+  return hash;
+}
+
 }  // namespace
+
+uint64_t digest(const Plan& plan) {
+  uint64_t hash = base::hash64(static_cast<uint64_t>(plan.collective), base::kHashSeed);
+  for (const auto* algorithm : {&plan.algorithm, &plan.fallbackAlgorithm}) {
+    hash = base::hash64(*algorithm, base::hash64(algorithm->size(), hash));
+  }
+  for (const uint64_t number :
+       {static_cast<uint64_t>(plan.root), plan.chunkBytes, plan.fallbackChunkBytes,
+        uint64_t{plan.usesBoard}, uint64_t{plan.acceptsKernelCopy}, uint64_t{plan.trees.size()}}) {
+    hash = base::hash64(number, hash);
+  }
+  hash = digestRanks(plan.order, hash);
+  for (const Tree& tree : plan.trees) {
+    hash = base::hash64(static_cast<uint64_t>(tree.root), hash);
+    hash = digestRanks(tree.parents, base::hash64(static_cast<uint64_t>(tree.weight), hash));
+  }
+  return hash;
+}
 
 std::string toString(const Plan& plan) {
   std::string text = fmt::format("{}: {}", name(plan.collective), plan.algorithm);
+  if (!plan.trees.empty()) text += fmt::format(" ({})", plan.trees.size());
   if (plan.fallbackAlgorithm.empty()) {
     text += plan.usesBoard ? std::string(" on the board") : ' ' + chunkText(plan.chunkBytes);
   } else {

@@ -5,9 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "src/ir/forest.h"
 #include "src/ir/types.h"
 
 namespace tutti::ir {
+
+inline constexpr int kMostTrees = 32;
 
 struct Plan {
   Collective collective = Collective::kAllReduce;
@@ -16,6 +19,11 @@ struct Plan {
   uint64_t chunkBytes = 0;         // 0: the whole block in one piece
   bool usesBoard = false;          // one_shot: through posts on the board, else through FIFOs
   std::vector<Rank> order;         // ring and tree order; empty: 0, 1, 2 ...
+  // "trees": up to kMostTrees, all with root `root` where the collective has one. "forest": one or
+  // more for each rank as the root; the weights of each root's add up to the same. Empty: trees
+  // that src/schedule makes for ranks that are all alike. chunkBytes is then cut among the trees
+  // that share a vector or block, by weight.
+  std::vector<Tree> trees;
   // Another algorithm for the case that a peer's buffer can not be reached in place; empty: none
   // needed. Same chunk rules.
   std::string fallbackAlgorithm;
@@ -26,6 +34,9 @@ struct Plan {
 
   bool operator==(const Plan&) const = default;
 };
+
+// 64 bits of all that ranks must agree on (not predictedNs); the same on every machine.
+uint64_t digest(const Plan& plan);
 
 // For people: "all_reduce: direct over peer memory, else two_shot in 64 KiB chunks; 12.3 us".
 std::string toString(const Plan& plan);

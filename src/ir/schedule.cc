@@ -24,9 +24,29 @@ BlockRange between(uint64_t count, uint64_t elementBytes, uint64_t from, uint64_
 
 }  // namespace
 
+Part partOf(const Schedule& schedule, const Lane& lane, const Step& step) {
+  if (lane.slice >= 0) return {lane.slice, 1, lane.chunkBytes};
+  const auto first = schedule.sliceChunks.begin() + step.slice;
+  return {step.slice, step.slices, std::accumulate(first, first + step.slices, uint64_t{0})};
+}
+
+std::vector<Part> rulingParts(const Schedule& schedule, const Lane& lane) {
+  if (lane.slice >= 0) return {{lane.slice, 1, lane.chunkBytes}};
+  std::vector<Part> parts;
+  for (const uint64_t chunkBytes : schedule.sliceChunks) {
+    parts.push_back({static_cast<int32_t>(parts.size()), 1, chunkBytes});
+  }
+  return parts;
+}
+
 uint64_t iterationCount(uint64_t longestBlockBytes, uint64_t chunkBytes) {
   if (chunkBytes == 0 || longestBlockBytes == 0) return 1;
   return (longestBlockBytes - 1) / chunkBytes + 1;
+}
+
+uint64_t narrowOffset(const std::vector<uint64_t>& narrowBytes, size_t index) {
+  const auto end = narrowBytes.begin() + static_cast<std::ptrdiff_t>(index);
+  return std::accumulate(narrowBytes.begin(), end, uint64_t{0});
 }
 
 BlockRange equalBlock(uint64_t count, uint64_t elementBytes, int blocks, int index) {
@@ -35,13 +55,12 @@ BlockRange equalBlock(uint64_t count, uint64_t elementBytes, int blocks, int ind
 }
 
 BlockRange weightedSlice(uint64_t count, uint64_t elementBytes, const std::vector<int32_t>& weights,
-                         int index) {
-  const auto at = weights.begin() + index;
-  const auto before = std::accumulate(weights.begin(), at, uint64_t{0});
-  const auto whole = std::accumulate(at, weights.end(), before);
-  // The last slice takes the rest also where its weight is 0.
-  const bool isLast = at + 1 == weights.end();
-  const uint64_t after = isLast ? whole : before + static_cast<uint64_t>(*at);
+                         int index, int slices) {
+  const auto first = weights.begin() + index;
+  const auto last = first + slices;
+  const auto before = std::accumulate(weights.begin(), first, uint64_t{0});
+  const auto after = std::accumulate(first, last, before);
+  const auto whole = std::accumulate(last, weights.end(), after);
   return between(count, elementBytes, before, after, whole);
 }
 

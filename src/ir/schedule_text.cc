@@ -2,6 +2,8 @@
 //
 //   schedule all_reduce two_shot rank 1 of 4 root 0
 //   slices 1
+//   slice_chunks 4096                          only where there are any
+//   narrow 8192 8192                           likewise
 //   scratch 0
 //   peer_memory kernel_copy                    only where needsPeerMemory (, acceptsKernelCopy)
 //   lane channel 0 slice 0 blocks 4 chunk 16384
@@ -9,10 +11,12 @@
 //     reduce final fifo(0,1) in[1] 3:in[1] -> out[1] fifo(0) after 0.2
 //     attach 0 from all
 //     signal 1
+//     pass after 0.2
 //
 // Operands: in[first] in[first:blocks] out[..] scratch[..], with "rank:" in front where it is not
-// the schedule's own; fifo(peer) fifo(peer,channel); board[post] as a destination, rank:board[post]
-// and rank:board[post].part as a source.
+// the schedule's own; scratch[..]~block; fifo(peer) fifo(peer,channel); board[post] as a
+// destination, rank:board[post] and rank:board[post].part as a source. A step may end with "slices
+// first:count" and "after lane.step".
 #include <fmt/format.h>
 
 #include <charconv>
@@ -25,9 +29,10 @@
 namespace tutti::ir {
 namespace {
 
-constexpr std::string_view kStepNames[] = {"move", "reduce", "expose", "attach", "signal", "wait"};
+constexpr std::string_view kStepNames[] = {"move",   "reduce", "expose", "attach",
+                                           "signal", "wait",   "pass"};
 constexpr std::string_view kSpaceNames[] = {"in", "out", "scratch", "fifo", "board"};
-constexpr int kStepKinds = 6;
+constexpr int kStepKinds = 7;
 
 using Out = std::back_insert_iterator<std::string>;
 
@@ -46,6 +51,7 @@ void writeOperand(Out out, const Operand& operand, Rank self) {
   if (operand.blocks != 1) fmt::format_to(out, ":{}", operand.blocks);
   fmt::format_to(out, "]");
   if (operand.part >= 0) fmt::format_to(out, ".{}", operand.part);
+  if (operand.like >= 0) fmt::format_to(out, "~{}", operand.like);
 }
 
 void writeStep(Out out, const Step& step, Rank self) {
@@ -55,13 +61,14 @@ void writeStep(Out out, const Step& step, Rank self) {
     for (const Operand& operand : step.sources) writeOperand(out, operand, self);
     fmt::format_to(out, " ->");
     for (const Operand& operand : step.destinations) writeOperand(out, operand, self);
-  } else {
+  } else if (step.kind != StepKind::kPass) {
     fmt::format_to(out, " {}", step.post);
   }
   if (!step.peers.empty()) fmt::format_to(out, " from");
   for (const Rank peer : step.peers) {
     peer == kEveryone ? fmt::format_to(out, " all") : fmt::format_to(out, " {}", peer);
   }
+  if (step.slice >= 0) fmt::format_to(out, " slices {}:{}", step.slice, step.slices);
   if (step.afterLane >= 0) fmt::format_to(out, " after {}.{}", step.afterLane, step.afterStep);
   fmt::format_to(out, "\n");
 }
@@ -150,6 +157,7 @@ std::optional<Operand> parseOperand(std::string_view word, Rank self) {
   if (at.take(":") && !at.takeNumber(operand.blocks)) return std::nullopt;
   if (!at.take("]")) return std::nullopt;
   if (at.take(".") && !at.takeNumber(operand.part)) return std::nullopt;
+  if (at.take("~") && !at.takeNumber(operand.like)) return std::nullopt;
   return at.isAtEnd() ? std::optional(operand) : std::nullopt;
 }
 
@@ -172,11 +180,10 @@ bool parseHead(Words words, Schedule& schedule) {
          words.isAtEnd();
 }
 
-bool parseSlices(Words words, Schedule& schedule) {
+template <typename Number>
+bool parseNumbers(Words words, std::vector<Number>& numbers) {
   while (!words.isAtEnd()) {
-    int32_t weight = 0;
-    if (!words.takeNumber(weight)) return false;
-    schedule.sliceWeights.push_back(weight);
+    if (!words.takeNumber(numbers.emplace_back())) return false;
   }
   return true;
 }
@@ -194,12 +201,15 @@ bool parseLane(Words words, Schedule& schedule) {
          words.take("chunk") && words.takeNumber(lane.chunkBytes) && words.isAtEnd();
 }
 
+// What may follow the operands and peers of a step.
+bool isSuffix(std::string_view word) { return word == "slices" || word == "after"; }
+
 bool parseOperands(Words& words, Step& step, Rank self) {
   auto* into = &step.sources;
   while (true) {
     Words ahead = words;
     const std::string_view word = ahead.next();
-    if (word.empty() || word == "after") return into == &step.destinations;
+    if (word.empty() || isSuffix(word)) return into == &step.destinations;
     if (word == "->") {
       if (into == &step.destinations) return false;
       into = &step.destinations;
@@ -216,11 +226,18 @@ bool parsePeers(Words& words, Step& step) {
   if (!words.take("from")) return true;
   while (true) {
     Words ahead = words;
-    if (ahead.isAtEnd() || ahead.take("after")) return !step.peers.empty();
+    const std::string_view word = ahead.next();
+    if (word.empty() || isSuffix(word)) return !step.peers.empty();
     Rank peer = kEveryone;
     if (!words.take("all") && !words.takeNumber(peer)) return false;
     step.peers.push_back(peer);
   }
+}
+
+bool parsePart(Words& words, Step& step) {
+  if (!words.take("slices")) return true;
+  Cursor at(words.next());
+  return at.takeNumber(step.slice) && at.take(":") && at.takeNumber(step.slices) && at.isAtEnd();
 }
 
 bool parseAfter(Words& words, Step& step) {
@@ -240,10 +257,11 @@ bool parseStep(std::string_view kind, Words words, Schedule& schedule) {
   step.isFinal = words.take("final");
   if (step.kind == StepKind::kMove || step.kind == StepKind::kReduce) {
     if (!parseOperands(words, step, schedule.rank)) return false;
-  } else if (!words.takeNumber(step.post) || !parsePeers(words, step)) {
+  } else if (step.kind != StepKind::kPass &&
+             (!words.takeNumber(step.post) || !parsePeers(words, step))) {
     return false;
   }
-  if (!parseAfter(words, step)) return false;
+  if (!parsePart(words, step) || !parseAfter(words, step)) return false;
   schedule.lanes.back().steps.push_back(std::move(step));
   return true;
 }
@@ -252,7 +270,9 @@ bool parseLine(std::string_view line, bool isFirst, Schedule& schedule) {
   Words words(line);
   const std::string_view word = words.next();
   if (isFirst) return word == "schedule" && parseHead(words, schedule);
-  if (word == "slices") return parseSlices(words, schedule);
+  if (word == "slices") return parseNumbers(words, schedule.sliceWeights);
+  if (word == "slice_chunks") return parseNumbers(words, schedule.sliceChunks);
+  if (word == "narrow") return parseNumbers(words, schedule.narrowBytes);
   if (word == "scratch") return words.takeNumber(schedule.scratchBlocks) && words.isAtEnd();
   if (word == "peer_memory") return parsePeerMemory(words, schedule);
   if (word == "lane") return parseLane(words, schedule);
@@ -269,6 +289,13 @@ std::string toString(const Schedule& schedule) {
   fmt::format_to(out, "schedule {} {} rank {} of {} root {}\nslices", name(schedule.collective),
                  algorithm, schedule.rank, schedule.size, schedule.root);
   for (const int32_t weight : schedule.sliceWeights) fmt::format_to(out, " {}", weight);
+  const auto writeBytes = [out](std::string_view word, const std::vector<uint64_t>& numbers) {
+    if (numbers.empty()) return;
+    fmt::format_to(out, "\n{}", word);
+    for (const uint64_t bytes : numbers) fmt::format_to(out, " {}", bytes);
+  };
+  writeBytes("slice_chunks", schedule.sliceChunks);
+  writeBytes("narrow", schedule.narrowBytes);
   fmt::format_to(out, "\nscratch {}\n", schedule.scratchBlocks);
   if (schedule.needsPeerMemory) {
     fmt::format_to(out, "peer_memory{}\n", schedule.acceptsKernelCopy ? " kernel_copy" : "");

@@ -37,6 +37,9 @@ struct Algorithm {
   int (*blocksPerMessage)(int size) = nullptr;  // the longest run
   int (*scratchBlocks)(int size) = nullptr;
   bool needsPowerOfTwo = false;
+  // Only by name (Options::algorithm): by itself it is worth it where links differ, which this
+  // table does not see.
+  bool isOnRequest = false;
 };
 
 // In the order that breaks ties.

@@ -143,6 +143,7 @@ Choice bestStaged(const Evaluator& evaluator, Collective collective) {
   Choice best;
   for (const Algorithm& algorithm : algorithms()) {
     if (algorithm.collective != collective || !isStaged(algorithm)) continue;
+    if (algorithm.isOnRequest) continue;
     if (!evaluator.obstacle(algorithm).empty()) continue;
     const Choice choice = evaluator.best(algorithm, 0, false);
     if (choice.ns < best.ns) best = choice;
@@ -163,7 +164,7 @@ base::Result<Choice> choose(const Evaluator& evaluator, const ir::Call& call,
     if (isWanted && !why.empty()) obstacle = fmt::format(": {}", why);
     if (!why.empty()) continue;
     usable.push_back(algorithm.name);
-    if (!options.algorithm.empty() && !isWanted) continue;
+    if (!isWanted && (!options.algorithm.empty() || algorithm.isOnRequest)) continue;
     const Choice choice = evaluator.best(algorithm, options.chunkBytes);
     if (choice.ns < best.ns) best = choice;
   }

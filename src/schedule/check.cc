@@ -34,6 +34,7 @@ std::string_view kindName(StepKind kind) {
     case StepKind::kAttach: return "attach";
     case StepKind::kSignal: return "signal";
     case StepKind::kWait: return "wait";
+    case StepKind::kPass: return "pass";
   }
   return "?";
 }
@@ -45,15 +46,10 @@ class FormChecker {
       : schedule_(schedule), layouts_(layouts) {}
 
   std::string checkLane(const ir::Lane& lane) const {
-    if (lane.channel < 0 || lane.channel >= Limits::kChannels) return "has no such channel";
-    if (lane.slice < 0 || lane.slice >= static_cast<int>(schedule_.sliceWeights.size())) {
-      return fmt::format("works on slice {} of {}", lane.slice, schedule_.sliceWeights.size());
-    }
-    if (lane.blocks < 1) return "has no blocks";
+    if (lane.channel < 0 || lane.channel >= channels()) return "has no such channel";
     if (lane.chunkBytes % kChunkUnit != 0) return "has chunks that are no multiple of 128 B";
     const auto scratchBlocks = static_cast<uint64_t>(schedule_.scratchBlocks);
-    const uint64_t longest = layout().longestBlockBytes(lane, schedule_.sliceWeights);
-    const uint64_t piece = lane.chunkBytes == 0 ? longest : std::min(longest, lane.chunkBytes);
+    const uint64_t piece = layout().longestChunkBytes(lane);
     if (scratchBlocks * piece > Limits::kScratchBytes) {
       return fmt::format("needs {} B of scratch", scratchBlocks * piece);
     }
@@ -62,6 +58,10 @@ class FormChecker {
 
   std::string checkStep(const ir::Lane& lane, const ir::Step& step) const {
     if (std::string text = checkOrder(step); !text.empty()) return text;
+    if (step.kind == StepKind::kPass) {
+      const bool isEmpty = step.sources.empty() && step.destinations.empty() && step.peers.empty();
+      return isEmpty ? std::string() : std::string("passes, but has operands or peers");
+    }
     if (!isData(step.kind)) return checkPost(lane, step);
     if (step.kind == StepKind::kMove && step.sources.size() != 1) return "has not one source";
     if (step.kind == StepKind::kReduce && step.sources.size() < 2) return "has under two sources";
@@ -81,6 +81,9 @@ class FormChecker {
  private:
   const Layout& layout() const { return layouts_[static_cast<size_t>(schedule_.rank)]; }
   bool isRank(ir::Rank rank) const { return rank >= 0 && rank < schedule_.size; }
+  int channels() const {
+    return Limits::kChannels + static_cast<int>(schedule_.narrowBytes.size());
+  }
 
   std::string checkOrder(const ir::Step& step) const {
     if (step.afterLane < 0) return {};
@@ -124,7 +127,8 @@ class FormChecker {
       return fmt::format("uses a FIFO with rank {}", operand.rank);
     }
     const int channel = channelOf(operand, lane);
-    if (channel >= Limits::kChannels) return fmt::format("uses channel {}", channel);
+    if (channel >= channels()) return fmt::format("uses channel {}", channel);
+    if (channel == 0 && !schedule_.narrowBytes.empty()) return "uses channel 0, which is cut up";
     if ((channel == Limits::kSendRecvChannel) != isPair(schedule_.collective)) {
       return fmt::format("uses channel {}, which {} for send and recv", channel,
                          isPair(schedule_.collective) ? "is not" : "is kept");
@@ -158,6 +162,12 @@ class FormChecker {
       return fmt::format("uses {} blocks from {} of {} of rank {}, which has {}", operand.blocks,
                          operand.block, space, operand.rank, count);
     }
+    if (operand.like < 0) return {};
+    if (operand.space != Space::kScratch ||
+        operand.like > layout().likeCount(lane) - operand.blocks) {
+      return fmt::format("uses {} blocks of {} as long as block {} and what follows it",
+                         operand.blocks, space, operand.like);
+    }
     return {};
   }
 
@@ -175,10 +185,7 @@ class FormChecker {
     return {};
   }
 
-  bool hasOneIteration(const ir::Lane& lane) const {
-    const uint64_t longest = layout().longestBlockBytes(lane, schedule_.sliceWeights);
-    return ir::iterationCount(longest, lane.chunkBytes) == 1;
-  }
+  bool hasOneIteration(const ir::Lane& lane) const { return layout().iterations(lane) == 1; }
 
   const ir::Schedule& schedule_;
   std::span<const Layout> layouts_;
@@ -260,6 +267,31 @@ base::Status checkExposures(std::span<const ir::Schedule> ranks) {
   return {};
 }
 
+// What layouts rely on.
+std::string checkSlices(const ir::Schedule& schedule) {
+  const auto count = static_cast<int>(schedule.sliceWeights.size());
+  for (const ir::Lane& lane : schedule.lanes) {
+    if (lane.blocks < 1) return "a lane has no blocks";
+    if (lane.slice >= count)
+      return fmt::format("a lane works on slice {} of {}", lane.slice, count);
+    if (lane.slice < 0 && schedule.sliceChunks.empty()) return "a lane has no slice";
+    for (const ir::Step& step : lane.steps) {
+      const bool isOwn = step.slice != -1 || step.slices != 1;
+      const bool isInRange =
+          step.slice >= 0 && step.slices >= 1 && step.slice <= count - step.slices;
+      if (lane.slice < 0 ? isInRange : !isOwn) continue;
+      return fmt::format("a step works on slices {} to {} of {}, its lane on {}", step.slice,
+                         step.slice + step.slices - 1, count, lane.slice);
+    }
+  }
+  return {};
+}
+
+bool areChunks(const std::vector<uint64_t>& chunks) {
+  return std::all_of(chunks.begin(), chunks.end(),
+                     [](uint64_t bytes) { return bytes > 0 && bytes % kChunkUnit == 0; });
+}
+
 base::Status checkHead(const ir::Schedule& schedule, const ir::Schedule& first,
                        const ir::Call& call, size_t index, size_t size) {
   const bool isSame = isPair(call.collective)
@@ -275,9 +307,20 @@ base::Status checkHead(const ir::Schedule& schedule, const ir::Schedule& first,
   const auto& weights = schedule.sliceWeights;
   const bool isPositive =
       std::all_of(weights.begin(), weights.end(), [](int32_t weight) { return weight > 0; });
+  const auto& chunks = schedule.sliceChunks;
   if (weights.empty() || !isPositive || weights != first.sliceWeights ||
-      schedule.scratchBlocks < 0) {
+      schedule.scratchBlocks < 0 || chunks != first.sliceChunks || !areChunks(chunks) ||
+      (!chunks.empty() && chunks.size() != weights.size())) {
     return wrong(fmt::format("rank {} has slices or scratch that can not be", index));
+  }
+  const auto& narrow = schedule.narrowBytes;
+  if (narrow != first.narrowBytes || !areChunks(narrow) ||
+      narrow.size() > static_cast<size_t>(Limits::kNarrowChannels) ||
+      ir::narrowOffset(narrow, narrow.size()) > Limits::kFifoSlotBytes) {
+    return wrong(fmt::format("rank {} has narrow channels that can not be", index));
+  }
+  if (const std::string text = checkSlices(schedule); !text.empty()) {
+    return wrong(fmt::format("rank {}: {}", index, text));
   }
   return {};
 }

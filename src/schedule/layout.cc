@@ -57,7 +57,8 @@ std::vector<uint64_t> blockCounts(const ir::Call& call, int size,
 
 Layout::Layout(const ir::Call& call, const ir::Schedule& schedule, std::vector<uint64_t> counts,
                bool isInPlace)
-    : elementBytes_(ir::sizeOf(call.type)),
+    : schedule_(schedule),
+      elementBytes_(ir::sizeOf(call.type)),
       vectorCount_(call.count),
       counts_(std::move(counts)),
       scratchBlocks_(schedule.scratchBlocks) {
@@ -67,9 +68,8 @@ Layout::Layout(const ir::Call& call, const ir::Schedule& schedule, std::vector<u
                         distinctCounts_.end());
   placeBuffers(call, schedule, isInPlace);
   for (const ir::Lane& lane : schedule.lanes) {
-    const uint64_t longest = longestBlockBytes(lane, schedule.sliceWeights);
-    const uint64_t piece = lane.chunkBytes == 0 ? longest : std::min(longest, lane.chunkBytes);
-    scratchStride_ = std::max(scratchStride_, static_cast<int64_t>(piece / elementBytes_));
+    const auto longest = static_cast<int64_t>(longestChunkBytes(lane) / elementBytes_);
+    scratchStride_ = std::max(scratchStride_, longest);
   }
   scratch_ = {std::max(input_.begin + input_.length, output_.begin + output_.length),
               scratchStride_ * scratchBlocks_};
@@ -107,60 +107,94 @@ int Layout::blockCount(ir::Space space, const ir::Lane& lane) const {
   return buffer.isVector ? lane.blocks : static_cast<int>(buffer.blocks.size());
 }
 
-Extent Layout::blockOf(const Buffer& buffer, int index, const ir::Lane& lane,
-                       const std::vector<int32_t>& weights) const {
-  const Extent whole = buffer.isVector ? Extent{0, static_cast<int64_t>(vectorCount_)}
-                                       : buffer.blocks[static_cast<size_t>(index)];
-  const ir::BlockRange slice =
-      ir::weightedSlice(static_cast<uint64_t>(whole.length), elementBytes_, weights, lane.slice);
-  const ir::BlockRange part = buffer.isVector
-                                  ? ir::equalBlock(slice.length, elementBytes_, lane.blocks, index)
-                                  : ir::BlockRange{0, slice.length};
-  return {whole.begin + static_cast<int64_t>(slice.begin + part.begin),
-          static_cast<int64_t>(part.length)};
+int Layout::likeCount(const ir::Lane& lane) const {
+  return counts_.empty() ? lane.blocks : static_cast<int>(counts_.size());
 }
 
-Extent Layout::chunkOf(Extent block, const ir::Lane& lane, uint64_t iteration) const {
-  if (lane.chunkBytes == 0) return block;
-  const auto chunk = static_cast<int64_t>(lane.chunkBytes / elementBytes_);
+Extent Layout::blockOf(const Buffer& buffer, int index, const ir::Lane& lane,
+                       const ir::Part& part) const {
+  const Extent whole = buffer.isVector ? Extent{0, static_cast<int64_t>(vectorCount_)}
+                                       : buffer.blocks[static_cast<size_t>(index)];
+  const ir::BlockRange slice = ir::weightedSlice(static_cast<uint64_t>(whole.length), elementBytes_,
+                                                 schedule_.sliceWeights, part.slice, part.slices);
+  const ir::BlockRange block = buffer.isVector
+                                   ? ir::equalBlock(slice.length, elementBytes_, lane.blocks, index)
+                                   : ir::BlockRange{0, slice.length};
+  return {whole.begin + static_cast<int64_t>(slice.begin + block.begin),
+          static_cast<int64_t>(block.length)};
+}
+
+int64_t Layout::likeLength(int index, const ir::Lane& lane, const ir::Part& part) const {
+  if (index < 0) return static_cast<int64_t>(longestBlockBytes(lane, part) / elementBytes_);
+  Buffer buffer{.isVector = counts_.empty(), .blocks = {}};
+  if (!buffer.isVector) {
+    buffer.blocks = {{0, static_cast<int64_t>(counts_[static_cast<size_t>(index)])}};
+    index = 0;
+  }
+  return blockOf(buffer, index, lane, part).length;
+}
+
+Extent Layout::chunkOf(Extent block, const ir::Part& part, uint64_t iteration) const {
+  if (part.chunkBytes == 0) return block;
+  const auto chunk = static_cast<int64_t>(part.chunkBytes / elementBytes_);
   const int64_t skipped = std::min(block.length, static_cast<int64_t>(iteration) * chunk);
   return {block.begin + skipped, std::min(chunk, block.length - skipped)};
 }
 
 std::vector<Extent> Layout::locate(const ir::Operand& operand, const ir::Lane& lane,
-                                   const std::vector<int32_t>& weights, uint64_t iteration) const {
+                                   const ir::Step& step, uint64_t iteration) const {
   std::vector<Extent> extents;
-  const bool isScratch = operand.space == ir::Space::kScratch;
-  const uint64_t longestBytes = isScratch ? longestBlockBytes(lane, weights) : 0;
-  const auto longest = static_cast<int64_t>(longestBytes / elementBytes_);
-  for (int index = operand.block; index < operand.block + operand.blocks; ++index) {
-    if (isScratch) {
-      const int64_t length = chunkOf({0, longest}, lane, iteration).length;
-      extents.push_back({scratch_.begin + scratchStride_ * index, length});
+  const ir::Part part = ir::partOf(schedule_, lane, step);
+  for (int at = 0; at < operand.blocks; ++at) {
+    const int index = operand.block + at;
+    if (operand.space == ir::Space::kScratch) {
+      const int64_t whole = likeLength(operand.like < 0 ? -1 : operand.like + at, lane, part);
+      extents.push_back(
+          {scratch_.begin + scratchStride_ * index, chunkOf({0, whole}, part, iteration).length});
       continue;
     }
-    const Extent block = blockOf(bufferOf(operand.space), index, lane, weights);
-    Extent chunk = chunkOf(block, lane, iteration);
+    Extent chunk = chunkOf(blockOf(bufferOf(operand.space), index, lane, part), part, iteration);
     chunk.begin += operand.space == ir::Space::kInput ? input_.begin : output_.begin;
     extents.push_back(chunk);
   }
   return extents;
 }
 
-uint64_t Layout::longestBlockBytes(const ir::Lane& lane,
-                                   const std::vector<int32_t>& weights) const {
+uint64_t Layout::iterations(const ir::Lane& lane) const {
+  uint64_t most = 1;
+  for (const ir::Part& part : ir::rulingParts(schedule_, lane)) {
+    most = std::max(most, ir::iterationCount(longestBlockBytes(lane, part), part.chunkBytes));
+  }
+  return most;
+}
+
+uint64_t Layout::longestChunkBytes(const ir::Lane& lane) const {
   uint64_t longest = 0;
+  const auto add = [&](const ir::Part& part) {
+    const uint64_t block = longestBlockBytes(lane, part);
+    longest = std::max(longest, part.chunkBytes == 0 ? block : std::min(block, part.chunkBytes));
+  };
+  if (lane.slice >= 0) {
+    add({lane.slice, 1, lane.chunkBytes});
+  } else {
+    for (const ir::Step& step : lane.steps) add(ir::partOf(schedule_, lane, step));
+  }
+  return longest;
+}
+
+uint64_t Layout::longestBlockBytes(const ir::Lane& lane, const ir::Part& part) const {
+  uint64_t longest = 0;
+  const auto slice = [&](uint64_t count) {
+    return ir::weightedSlice(count, elementBytes_, schedule_.sliceWeights, part.slice, part.slices)
+        .length;
+  };
   if (counts_.empty()) {
-    const uint64_t slice =
-        ir::weightedSlice(vectorCount_, elementBytes_, weights, lane.slice).length;
+    const uint64_t whole = slice(vectorCount_);
     for (int index = 0; index < lane.blocks; ++index) {
-      longest = std::max(longest, ir::equalBlock(slice, elementBytes_, lane.blocks, index).length);
+      longest = std::max(longest, ir::equalBlock(whole, elementBytes_, lane.blocks, index).length);
     }
   } else {
-    for (const uint64_t count : distinctCounts_) {
-      longest =
-          std::max(longest, ir::weightedSlice(count, elementBytes_, weights, lane.slice).length);
-    }
+    for (const uint64_t count : distinctCounts_) longest = std::max(longest, slice(count));
   }
   return longest * elementBytes_;
 }

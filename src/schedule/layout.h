@@ -22,7 +22,7 @@ struct Extent {
 class Layout {
  public:
   // `counts` are the elements of each rank's block (equal, but for the V forms); empty where the
-  // collective is about one vector of call.count elements.
+  // collective is about one vector of call.count elements. The schedule outlives the layout.
   Layout(const ir::Call& call, const ir::Schedule& schedule, std::vector<uint64_t> counts,
          bool isInPlace);
 
@@ -32,12 +32,16 @@ class Layout {
 
   // Blocks that the rank has of `space` as `lane` sees it.
   int blockCount(ir::Space space, const ir::Lane& lane) const;
-  // The blocks of an operand (kInput, kOutput, kScratch; in range) in one iteration.
-  std::vector<Extent> locate(const ir::Operand& operand, const ir::Lane& lane,
-                             const std::vector<int32_t>& weights, uint64_t iteration) const;
+  // Blocks that any rank has: what Operand::like counts.
+  int likeCount(const ir::Lane& lane) const;
+  // The blocks of an operand (kInput, kOutput, kScratch; in range) of a step in one iteration.
+  std::vector<Extent> locate(const ir::Operand& operand, const ir::Lane& lane, const ir::Step& step,
+                             uint64_t iteration) const;
 
-  // The longest block that a lane works on, in bytes.
-  uint64_t longestBlockBytes(const ir::Lane& lane, const std::vector<int32_t>& weights) const;
+  // How often a lane runs, and the longest piece of a block that one of its iterations works on, in
+  // bytes.
+  uint64_t iterations(const ir::Lane& lane) const;
+  uint64_t longestChunkBytes(const ir::Lane& lane) const;
 
  private:
   // How a buffer is divided before lanes look at it.
@@ -45,14 +49,16 @@ class Layout {
     bool isVector = false;       // cut into Lane::blocks
     std::vector<Extent> blocks;  // else these
   };
-  Extent blockOf(const Buffer& buffer, int index, const ir::Lane& lane,
-                 const std::vector<int32_t>& weights) const;
-  Extent chunkOf(Extent block, const ir::Lane& lane, uint64_t iteration) const;
+  Extent blockOf(const Buffer& buffer, int index, const ir::Lane& lane, const ir::Part& part) const;
+  int64_t likeLength(int index, const ir::Lane& lane, const ir::Part& part) const;
+  Extent chunkOf(Extent block, const ir::Part& part, uint64_t iteration) const;
+  uint64_t longestBlockBytes(const ir::Lane& lane, const ir::Part& part) const;
   const Buffer& bufferOf(ir::Space space) const {
     return space == ir::Space::kInput ? inputBuffer_ : outputBuffer_;
   }
   void placeBuffers(const ir::Call& call, const ir::Schedule& schedule, bool isInPlace);
 
+  const ir::Schedule& schedule_;
   uint64_t elementBytes_;
   uint64_t vectorCount_;
   std::vector<uint64_t> counts_;

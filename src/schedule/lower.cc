@@ -6,6 +6,7 @@
 #include <array>
 
 #include "src/base/errors.h"
+#include "src/schedule/forest.h"
 #include "src/schedule/templates.h"
 
 namespace tutti::schedule {
@@ -29,29 +30,34 @@ constexpr Entry kTable[] = {
     {Collective::kAllReduce, "halving_doubling", allReduceHalvingDoubling},
     {Collective::kAllReduce, "ring", allReduceRing},
     {Collective::kAllReduce, "double_tree", allReduceDoubleTree},
+    {Collective::kAllReduce, "trees", allReduceTrees},
     {Collective::kReduce, "one_shot", reduceOneShot},
     {Collective::kReduce, "direct", reduceDirect, true},
     {Collective::kReduce, "two_shot", reduceTwoShot},
     {Collective::kReduce, "tree", reduceTree},
     {Collective::kReduce, "double_tree", reduceDoubleTree},
     {Collective::kReduce, "chain", reduceChain},
+    {Collective::kReduce, "trees", reduceTrees},
     {Collective::kBroadcast, "one_shot", broadcastOneShot},
     {Collective::kBroadcast, "direct", broadcastDirect, true},
     {Collective::kBroadcast, "chain", broadcastChain},
     {Collective::kBroadcast, "tree", broadcastTree},
     {Collective::kBroadcast, "double_tree", broadcastDoubleTree},
     {Collective::kBroadcast, "scatter_all_gather", broadcastScatterAllGather},
+    {Collective::kBroadcast, "trees", broadcastTrees},
     {Collective::kAllGather, "one_shot", allGatherOneShot},
     {Collective::kAllGather, "direct", allGatherDirect, true},
     {Collective::kAllGather, "exchange", allGatherExchange},
     {Collective::kAllGather, "ring", allGatherRing},
     {Collective::kAllGather, "bruck", allGatherBruck},
     {Collective::kAllGather, "recursive_doubling", allGatherRecursiveDoubling, false, true},
+    {Collective::kAllGather, "forest", allGatherForest},
     {Collective::kReduceScatter, "one_shot", reduceScatterOneShot},
     {Collective::kReduceScatter, "direct", reduceScatterDirect, true},
     {Collective::kReduceScatter, "exchange", reduceScatterExchange},
     {Collective::kReduceScatter, "ring", reduceScatterRing},
     {Collective::kReduceScatter, "halving", reduceScatterHalving},
+    {Collective::kReduceScatter, "forest", reduceScatterForest},
     {Collective::kAllToAll, "one_shot", allToAllOneShot},
     {Collective::kAllToAll, "direct", allToAllDirect, true},
     {Collective::kAllToAll, "exchange", allToAllExchange},
@@ -67,7 +73,9 @@ constexpr Entry kTable[] = {
     {Collective::kAllGatherV, "direct", allGatherDirect, true},
     {Collective::kAllGatherV, "exchange", allGatherExchange},
     {Collective::kAllGatherV, "ring", allGatherRing},
+    {Collective::kAllGatherV, "forest", allGatherForest},
     {Collective::kReduceScatterV, "exchange", reduceScatterExchange},
+    {Collective::kReduceScatterV, "forest", reduceScatterForest},
     {Collective::kSend, "fifo", sendFifo},
     {Collective::kRecv, "fifo", recvFifo},
 };
@@ -145,14 +153,20 @@ base::Result<ir::Schedule> lower(const ir::Plan& plan, int size, ir::Rank rank) 
   ir::Schedule schedule = head(plan, size, rank);
   schedule.needsPeerMemory = entry->needsPeerMemory;
   schedule.acceptsKernelCopy = entry->needsPeerMemory && plan.acceptsKernelCopy;
-  ir::Plan unchunked;
-  if (entry->needsPeerMemory || plan.usesBoard) {
-    unchunked = plan;
-    unchunked.chunkBytes = 0;
-    entry->add(Shape(unchunked, size, rank), schedule);
-  } else {
+  const bool usesTrees = plan.algorithm == "trees" || plan.algorithm == "forest";
+  if (!usesTrees && !entry->needsPeerMemory && !plan.usesBoard) {
     entry->add(Shape(plan, size, rank), schedule);
+    return schedule;
   }
+  ir::Plan completed = plan;
+  if (usesTrees) {
+    if (plan.trees.empty()) completed.trees = defaultTrees(plan, size);
+    if (plan.chunkBytes == 0) completed.chunkBytes = ir::Limits::kFifoSlotBytes;
+    TUTTI_RETURN_IF_ERROR(checkTrees(completed, size));
+  } else {
+    completed.chunkBytes = 0;
+  }
+  entry->add(Shape(completed, size, rank), schedule);
   return schedule;
 }
 

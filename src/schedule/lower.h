@@ -11,9 +11,10 @@
 namespace tutti::schedule {
 
 // The part of `rank` in `plan` among `size` ranks. O(size) steps (O(size log size) for the packing
-// of all_to_all bruck), whatever the length of the message. One rank alone copies ("local")
-// whatever the plan says. Fails with an internal error where the plan names an algorithm that this
-// collective or this size does not have, or ranks out of range.
+// of all_to_all bruck, O(trees) for trees and forests), whatever the length of the message. One
+// rank alone copies ("local") whatever the plan says. Fails with an internal error where the plan
+// names an algorithm that this collective or this size does not have, ranks out of range, or trees
+// that are none.
 base::Result<ir::Schedule> lower(const ir::Plan& plan, int size, ir::Rank rank);
 
 // The same for plan.fallbackAlgorithm in chunks of plan.fallbackChunkBytes. Never uses peer memory

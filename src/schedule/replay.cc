@@ -26,7 +26,6 @@ Replay::Replay(std::span<const ir::Schedule> ranks, const ir::Call& call,
       call_(call),
       layouts_(layouts),
       expressions_(static_cast<int>(ranks.size())),
-      fifos_(ranks.size() * ranks.size() * Limits::kChannels),
       posts_(ranks.size() * Limits::kPosts),
       exposures_(ranks.size()) {
   for (const ir::Schedule& schedule : ranks_) addLanes(schedule);
@@ -40,11 +39,10 @@ void Replay::addLanes(const ir::Schedule& schedule) {
   firstLanes_.push_back(lanes_.size());
   for (size_t index = 0; index < schedule.lanes.size(); ++index) {
     const ir::Lane& lane = schedule.lanes[index];
-    const uint64_t longest = layout.longestBlockBytes(lane, schedule.sliceWeights);
     lanes_.push_back({.schedule = &schedule,
                       .lane = &lane,
                       .index = index,
-                      .iterations = ir::iterationCount(longest, lane.chunkBytes)});
+                      .iterations = layout.iterations(lane)});
     for (const ir::Step& step : lane.steps) {
       if (step.afterLane < 0) continue;
       const size_t target = firstLanes_.back() + static_cast<size_t>(step.afterLane);
@@ -63,9 +61,9 @@ void Replay::fillInputs() {
   }
 }
 
-size_t Replay::fifoIndex(ir::Rank from, ir::Rank to, int channel) const {
-  const size_t pair = static_cast<size_t>(from) * ranks_.size() + static_cast<size_t>(to);
-  return pair * Limits::kChannels + static_cast<size_t>(channel);
+size_t Replay::waiting(ir::Rank from, ir::Rank to, int channel) const {
+  const auto fifo = fifos_.find({from, to, channel});
+  return fifo == fifos_.end() ? 0 : fifo->second.size();
 }
 
 Replay::Post& Replay::post(ir::Rank rank, int number) {
@@ -115,14 +113,14 @@ Replay::Awaited Replay::waitsFor(const LaneState& lane) const {
     }
     if (from.space != Space::kFifo) continue;
     const int channel = channelOf(from, *lane.lane);
-    if (fifos_[fifoIndex(from.rank, self, channel)].empty()) {
+    if (waiting(from.rank, self, channel) == 0) {
       return {Lack::kMessage, channel, from.rank};
     }
   }
   for (const ir::Operand& to : step.destinations) {
     if (to.space != Space::kFifo) continue;
     const int channel = channelOf(to, *lane.lane);
-    if (fifos_[fifoIndex(self, to.rank, channel)].size() >= Limits::kFifoSlots) {
+    if (waiting(self, to.rank, channel) >= Limits::kFifoSlots) {
       return {Lack::kSlot, channel, to.rank};
     }
   }
@@ -193,7 +191,8 @@ base::Status Replay::runStep(size_t lane) {
     join(state.clock, mark != marks_.end() ? mark->second : lanes_[target].clock);
   }
   const bool isData = step.kind == StepKind::kMove || step.kind == StepKind::kReduce;
-  const std::string text = isData ? runData(lane) : runPost(lane);
+  std::string text;
+  if (step.kind != StepKind::kPass) text = isData ? runData(lane) : runPost(lane);
   if (!text.empty()) return wrong(fmt::format("{}: {}", where(state), text));
   finishStep(lane);
   return {};
@@ -210,7 +209,7 @@ void Replay::finishStep(size_t lane) {
   for (const ir::Step& step : state.lane->steps) {
     for (const ir::Operand& operand : step.destinations) {
       if (operand.space != Space::kScratch) continue;
-      for (const Extent& extent : locate(state, operand)) {
+      for (const Extent& extent : locate(state, step, operand)) {
         memories_[static_cast<size_t>(operand.rank)].fill(extent.begin,
                                                           {{extent.length, kNothing, 0}});
       }
@@ -258,9 +257,10 @@ std::string Replay::runData(size_t lane) {
   return text;
 }
 
-std::vector<Extent> Replay::locate(const LaneState& lane, const ir::Operand& operand) const {
-  return layouts_[static_cast<size_t>(operand.rank)].locate(
-      operand, *lane.lane, lane.schedule->sliceWeights, lane.iteration);
+std::vector<Extent> Replay::locate(const LaneState& lane, const ir::Step& step,
+                                   const ir::Operand& operand) const {
+  return layouts_[static_cast<size_t>(operand.rank)].locate(operand, *lane.lane, step,
+                                                            lane.iteration);
 }
 
 // Messages and posts come first: what they carry happened before all else that the step does.
@@ -270,7 +270,7 @@ std::string Replay::takeMessages(size_t lane, std::vector<Value>& values) {
   for (size_t at = 0; at < step.sources.size(); ++at) {
     const ir::Operand& from = step.sources[at];
     if (from.space == Space::kFifo) {
-      auto& fifo = fifos_[fifoIndex(from.rank, state.schedule->rank, channelOf(from, *state.lane))];
+      auto& fifo = fifos_[{from.rank, state.schedule->rank, channelOf(from, *state.lane)}];
       join(state.clock, *fifo.front().clock);
       values[at] = std::move(fifo.front().value);
       fifo.pop_front();
@@ -303,7 +303,7 @@ std::string Replay::readBlocks(size_t lane, std::vector<Value>& values) {
     const ir::Operand& from = step.sources[at];
     if (isBlock(from.space)) {
       if (std::string text = checkReach(lane, from); !text.empty()) return text;
-      for (const Extent& extent : locate(state, from)) {
+      for (const Extent& extent : locate(state, step, from)) {
         Moment conflict;
         SymbolicMemory& memory = memories_[static_cast<size_t>(from.rank)];
         const Pieces pieces = memory.read(extent.begin, extent.length, now, state.clock, conflict);
@@ -404,7 +404,7 @@ std::string Replay::checkOverlap(size_t lane) const {
   for (const bool isWritten : {false, true}) {
     for (const ir::Operand& operand : isWritten ? step.destinations : step.sources) {
       if (!isBlock(operand.space)) continue;
-      const auto extents = locate(state, operand);
+      const auto extents = locate(state, step, operand);
       for (size_t index = 0; index < extents.size(); ++index) {
         if (extents[index].length == 0) continue;
         places.push_back({operand.rank, extents[index], index, isWritten});
@@ -429,10 +429,11 @@ std::string Replay::checkOverlap(size_t lane) const {
 std::string Replay::writeBlocks(size_t lane, const Value& result) {
   LaneState& state = lanes_[lane];
   const Moment now{static_cast<int32_t>(lane), state.clock[lane]};
-  for (const ir::Operand& to : stepOf(state).destinations) {
+  const ir::Step& step = stepOf(state);
+  for (const ir::Operand& to : step.destinations) {
     if (!isBlock(to.space)) continue;
     if (std::string text = checkReach(lane, to); !text.empty()) return text;
-    const auto extents = locate(state, to);
+    const auto extents = locate(state, step, to);
     std::vector<int64_t> lengths;
     for (const Extent& extent : extents) lengths.push_back(extent.length);
     if (lengths != result.lengths) {
@@ -440,10 +441,10 @@ std::string Replay::writeBlocks(size_t lane, const Value& result) {
                          fmt::join(result.lengths, " "), fmt::join(lengths, " "));
     }
     // A copy of a block onto itself does not touch it.
-    const ir::Operand& from = stepOf(state).sources[0];
-    const bool isCopy = stepOf(state).kind == StepKind::kMove &&
-                        !ir::isReducing(call_.collective) && isBlock(from.space);
-    if (isCopy && from.rank == to.rank && locate(state, from) == extents) continue;
+    const ir::Operand& from = step.sources[0];
+    const bool isCopy =
+        step.kind == StepKind::kMove && !ir::isReducing(call_.collective) && isBlock(from.space);
+    if (isCopy && from.rank == to.rank && locate(state, step, from) == extents) continue;
     int64_t done = 0;
     for (const Extent& extent : extents) {
       Moment conflict;
@@ -467,10 +468,12 @@ std::string Replay::sendMessages(size_t lane, const Value& result) {
   const Message message{result, std::make_shared<const Clock>(state.clock)};
   for (const ir::Operand& to : stepOf(state).destinations) {
     if (to.space == Space::kFifo) {
-      if (bytes > Limits::kFifoSlotBytes) {
-        return fmt::format("sends {} B, more than a slot's {} B", bytes, Limits::kFifoSlotBytes);
-      }
-      fifos_[fifoIndex(self, to.rank, channelOf(to, *state.lane))].push_back(message);
+      const int channel = channelOf(to, *state.lane);
+      const auto column = static_cast<size_t>(channel - Limits::kChannels);
+      const uint64_t room = channel < Limits::kChannels ? Limits::kFifoSlotBytes
+                                                        : state.schedule->narrowBytes[column];
+      if (bytes > room) return fmt::format("sends {} B, more than a slot's {} B", bytes, room);
+      fifos_[{self, to.rank, channel}].push_back(message);
     } else if (to.space == Space::kBoard) {
       Post& made = post(self, to.block);
       if (made.isMade) return fmt::format("makes post {} a second time", to.block);

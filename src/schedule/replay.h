@@ -9,6 +9,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "src/base/status.h"
@@ -99,10 +100,12 @@ class Replay {
   Pieces expectedCopy(const ir::Schedule& schedule) const;
   base::Status checkAccess(const ir::Schedule& schedule);
 
-  std::vector<Extent> locate(const LaneState& lane, const ir::Operand& operand) const;
+  std::vector<Extent> locate(const LaneState& lane, const ir::Step& step,
+                             const ir::Operand& operand) const;
   std::string name(const Moment& moment) const;
   std::string where(const LaneState& lane) const;
-  size_t fifoIndex(ir::Rank from, ir::Rank to, int channel) const;
+  // Messages in a FIFO.
+  size_t waiting(ir::Rank from, ir::Rank to, int channel) const;
   Post& post(ir::Rank rank, int number);
   const Post& post(ir::Rank rank, int number) const;
   const ir::Step& stepOf(const LaneState& lane) const { return lane.lane->steps[lane.step]; }
@@ -114,7 +117,7 @@ class Replay {
   std::vector<SymbolicMemory> memories_;
   std::vector<LaneState> lanes_;
   std::vector<size_t> firstLanes_;  // of each rank, in lanes_
-  std::vector<std::deque<Message>> fifos_;
+  std::map<std::tuple<ir::Rank, ir::Rank, int>, std::deque<Message>> fifos_;  // those in use
   std::vector<Post> posts_;
   std::vector<Moment> exposures_;                             // by rank
   std::map<std::pair<ir::Rank, ir::Rank>, Moment> attached_;  // (rank, to whom)

@@ -9,15 +9,13 @@
 namespace tutti::schedule {
 
 using ir::Collective;
-using ir::Limits;
 
 base::Status Replay::checkEnd() {
-  for (size_t index = 0; index < fifos_.size(); ++index) {
-    if (fifos_[index].empty()) continue;
-    const size_t pair = index / Limits::kChannels;
+  for (const auto& [fifo, messages] : fifos_) {
+    if (messages.empty()) continue;
+    const auto [from, to, channel] = fifo;
     return wrong(fmt::format("{} messages from rank {} to rank {} on channel {} are left over",
-                             fifos_[index].size(), pair / ranks_.size(), pair % ranks_.size(),
-                             index % Limits::kChannels));
+                             messages.size(), from, to, channel));
   }
   for (const ir::Schedule& schedule : ranks_) {
     TUTTI_RETURN_IF_ERROR(checkResult(schedule));

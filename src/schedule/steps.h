@@ -28,6 +28,7 @@ class Shape {
   bool isRoot() const { return rank_ == plan_.root; }
   bool usesBoard() const { return plan_.usesBoard; }
   uint64_t chunkBytes() const { return plan_.chunkBytes; }
+  const std::vector<ir::Tree>& trees() const { return plan_.trees; }
 
   int position() const { return position_; }
   ir::Rank rankAt(int position) const;  // any integer, modulo size

@@ -17,6 +17,7 @@ void allReduceRecursiveDoubling(const Shape& shape, ir::Schedule& schedule);
 void allReduceHalvingDoubling(const Shape& shape, ir::Schedule& schedule);
 void allReduceRing(const Shape& shape, ir::Schedule& schedule);
 void allReduceDoubleTree(const Shape& shape, ir::Schedule& schedule);
+void allReduceTrees(const Shape& shape, ir::Schedule& schedule);
 
 void reduceOneShot(const Shape& shape, ir::Schedule& schedule);
 void reduceDirect(const Shape& shape, ir::Schedule& schedule);
@@ -24,6 +25,7 @@ void reduceTwoShot(const Shape& shape, ir::Schedule& schedule);
 void reduceTree(const Shape& shape, ir::Schedule& schedule);
 void reduceDoubleTree(const Shape& shape, ir::Schedule& schedule);
 void reduceChain(const Shape& shape, ir::Schedule& schedule);
+void reduceTrees(const Shape& shape, ir::Schedule& schedule);
 
 void broadcastOneShot(const Shape& shape, ir::Schedule& schedule);
 void broadcastDirect(const Shape& shape, ir::Schedule& schedule);
@@ -31,6 +33,7 @@ void broadcastChain(const Shape& shape, ir::Schedule& schedule);
 void broadcastTree(const Shape& shape, ir::Schedule& schedule);
 void broadcastDoubleTree(const Shape& shape, ir::Schedule& schedule);
 void broadcastScatterAllGather(const Shape& shape, ir::Schedule& schedule);
+void broadcastTrees(const Shape& shape, ir::Schedule& schedule);
 
 void allGatherOneShot(const Shape& shape, ir::Schedule& schedule);
 void allGatherDirect(const Shape& shape, ir::Schedule& schedule);
@@ -38,12 +41,14 @@ void allGatherExchange(const Shape& shape, ir::Schedule& schedule);
 void allGatherRing(const Shape& shape, ir::Schedule& schedule);
 void allGatherBruck(const Shape& shape, ir::Schedule& schedule);
 void allGatherRecursiveDoubling(const Shape& shape, ir::Schedule& schedule);
+void allGatherForest(const Shape& shape, ir::Schedule& schedule);
 
 void reduceScatterOneShot(const Shape& shape, ir::Schedule& schedule);
 void reduceScatterDirect(const Shape& shape, ir::Schedule& schedule);
 void reduceScatterExchange(const Shape& shape, ir::Schedule& schedule);
 void reduceScatterRing(const Shape& shape, ir::Schedule& schedule);
 void reduceScatterHalving(const Shape& shape, ir::Schedule& schedule);
+void reduceScatterForest(const Shape& shape, ir::Schedule& schedule);
 
 void allToAllOneShot(const Shape& shape, ir::Schedule& schedule);
 void allToAllDirect(const Shape& shape, ir::Schedule& schedule);

@@ -40,12 +40,14 @@ TreeNode renamed(TreeNode node, const std::function<int(int)>& rename) {
 TreeNode binomialNode(int size, int node) {
   TreeNode result;
   const int limit = node == 0 ? size : lowestBit(node);
-  if (node != 0) result.parent = node - limit;
+  result.parent = binomialParent(node);
   for (int bit = 1; bit < limit && node + bit < size; bit *= 2) {
     result.children.push_back(node + bit);
   }
   return result;
 }
+
+int binomialParent(int node) { return node == 0 ? -1 : node - lowestBit(node); }
 
 int binomialSpan(int size, int node) {
   return node == 0 ? size : std::min(lowestBit(node), size - node);

@@ -14,6 +14,7 @@ struct TreeNode {
 // Binomial tree with root 0: the parent of v is v without its lowest set bit; children by growing
 // distance. The subtree of v is [v, v + binomialSpan(v, size)).
 TreeNode binomialNode(int size, int node);
+int binomialParent(int node);  // -1 for the root
 int binomialSpan(int size, int node);
 
 // One of the two trees of a double binary tree: each node but one has at most two children, and a

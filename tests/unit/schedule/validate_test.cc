@@ -191,7 +191,11 @@ TEST_P(Mistakes, otherChunksAreFound) {
     for (size_t rank = 0; rank < right.size(); ++rank) {
       for (size_t lane = 0; lane < right[rank].lanes.size(); ++lane) {
         auto changed = right;
-        changed[rank].lanes[lane].chunkBytes *= 2;
+        if (changed[rank].lanes[lane].slice >= 0) {
+          changed[rank].lanes[lane].chunkBytes *= 2;
+        } else {
+          changed[rank].sliceChunks[0] *= 2;
+        }
         EXPECT_FALSE(check(scenario, changed).isOk()) << ir::toString(changed[rank]);
       }
     }

@@ -76,8 +76,8 @@ TEST_P(EveryTransport, ConnectsToThePeersSegment) {
   auto connection = a.context->connect(1, b.context->address());
   ASSERT_TRUE(connection.isOk()) << connection.status().toString();
   EXPECT_EQ((*connection)->segment().header().rank, 1);
-  (*connection)->segment().slot(0, 1, 2).bytes = 99;
-  EXPECT_EQ(b.segment->view().slot(0, 1, 2).bytes, 99u);
+  (*connection)->segment().slot(0, 1, 2).head->bytes = 99;
+  EXPECT_EQ(b.segment->view().slot(0, 1, 2).head->bytes, 99u);
 }
 
 TEST_P(EveryTransport, CopiesWhereItSaysSo) {

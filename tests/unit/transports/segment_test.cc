@@ -38,7 +38,14 @@ std::map<size_t, size_t> partsOf(const SegmentView& view) {
     for (int channel = 0; channel < ir::Limits::kChannels; ++channel) {
       add(&view.ack(peer, channel), sizeof(FifoAck));
       for (int slot = 0; slot < ir::Limits::kFifoSlots; ++slot) {
-        add(&view.slot(peer, channel, static_cast<uint64_t>(slot)), sizeof(FifoSlot));
+        add(view.slot(peer, channel, static_cast<uint64_t>(slot)).head, sizeof(FifoSlot));
+      }
+    }
+    for (int narrow = 0; narrow < ir::Limits::kNarrowChannels; ++narrow) {
+      const int channel = ir::Limits::kChannels + narrow;
+      add(&view.ack(peer, channel), sizeof(FifoAck));
+      for (int slot = 0; slot < ir::Limits::kFifoSlots; ++slot) {
+        add(view.slot(peer, channel, static_cast<uint64_t>(slot)).head, sizeof(SlotHead));
       }
     }
   }
@@ -85,8 +92,8 @@ TEST(SegmentLayout, ShortPayloadsShareTheTagsLine) {
 
 TEST(SegmentLayout, SlotsAndPostsAreUsedAgainInTurn) {
   const SegmentView view{reinterpret_cast<std::byte*>(uintptr_t{1} << 30), 3};
-  EXPECT_EQ(&view.slot(1, 0, 2), &view.slot(1, 0, 2 + ir::Limits::kFifoSlots));
-  EXPECT_NE(&view.slot(1, 0, 2), &view.slot(1, 0, 3));
+  EXPECT_EQ(view.slot(1, 0, 2).head, view.slot(1, 0, 2 + ir::Limits::kFifoSlots).head);
+  EXPECT_NE(view.slot(1, 0, 2).head, view.slot(1, 0, 3).head);
   EXPECT_EQ(&view.post(5, 1), &view.post(5 + kBoardOps, 1));
   EXPECT_NE(&view.post(5, 1), &view.post(6, 1));
 }
@@ -107,7 +114,7 @@ TEST(OwnSegment, StartsEmptyAndNamesItsRank) {
   EXPECT_EQ(std::memcmp(header.token, kToken, sizeof(kToken)), 0);
   EXPECT_EQ(header.completedOps.load(), 0u);
   EXPECT_EQ(header.state.load(), static_cast<uint32_t>(RankState::kRunning));
-  EXPECT_EQ(segment->view().slot(4, 2, 3).tag.load(), 0u);
+  EXPECT_EQ(segment->view().slot(4, 2, 3).head->tag.load(), 0u);
   EXPECT_EQ(segment->bytes(), SegmentView::bytesFor(5));
 }
 
