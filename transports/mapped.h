@@ -43,7 +43,8 @@ constexpr uint32_t tagNumber(uint64_t tag) { return static_cast<uint32_t>(tag >>
 struct alignas(kLine) SlotHead {
   static constexpr uint64_t kInlineBytes = 48;
   std::atomic<uint64_t> tag;
-  uint64_t bytes;
+  uint32_t bytes;
+  uint32_t offset;  // narrow channels: where the payload begins in the slot of channel 0
   std::byte inlinePayload[kInlineBytes];
 };
 

@@ -63,7 +63,7 @@ Engine::Outcome Engine::runStep(Operation& operation, LaneState& state, const Fl
 
 void Engine::post(Operation& operation, uint32_t number, uint64_t bytes) {
   auto& post = options_.segment.post(operation.number, static_cast<int>(number));
-  post.bytes = bytes;
+  post.bytes = static_cast<uint32_t>(bytes);
   post.tag.store(makeTag(operation.number, operation.signature), std::memory_order_release);
   ringEveryone();
 }
@@ -304,7 +304,8 @@ void Engine::publish(Operation& operation, const FlatStep& step, uint64_t bytes)
     } else {
       const uint64_t message = peer.fifos[operand.channel].sent++;
       const auto slot = options_.segment.slot(operand.rank, operand.channel, message);
-      slot.head->bytes = bytes;
+      slot.head->bytes = static_cast<uint32_t>(bytes);
+      slot.head->offset = operand.slotOffset;
       slot.head->tag.store(makeTag(message + 1, operation.signature), std::memory_order_release);
     }
     transports::ringIfSleeping(peer.segment.header().bell);

@@ -258,6 +258,7 @@ std::vector<Candidate> candidates(const ir::World& world, const ir::Call& call) 
     candidate.reason = evaluator.obstacle(algorithm);
     candidate.isUsable = candidate.reason.empty();
     if (!candidate.isUsable) continue;
+    if (algorithm.isOnRequest) candidate.reason = "only where it is asked for";
     const Choice choice = evaluator.best(algorithm, 0);
     candidate.chunkBytes = choice.chunkBytes;
     candidate.ns = choice.ns;

@@ -46,7 +46,7 @@ base::Result<ir::Plan> plan(const ir::World& world, const ir::Call& call, const 
 struct Candidate {
   std::string_view algorithm;
   bool isUsable = false;
-  std::string reason;       // why not
+  std::string reason;       // why not, or why it is not chosen unless it is named
   uint64_t chunkBytes = 0;  // the best
   uint64_t ns = 0;          // predicted
 };

@@ -23,29 +23,34 @@ std::vector<Forced> allForced() {
           {Kind::kAllReduce, "halving_doubling"},
           {Kind::kAllReduce, "ring"},
           {Kind::kAllReduce, "double_tree"},
+          {Kind::kAllReduce, "trees"},
           {Kind::kReduce, "one_shot"},
           {Kind::kReduce, "direct"},
           {Kind::kReduce, "two_shot"},
           {Kind::kReduce, "tree"},
           {Kind::kReduce, "double_tree"},
           {Kind::kReduce, "chain"},
+          {Kind::kReduce, "trees"},
           {Kind::kBroadcast, "one_shot"},
           {Kind::kBroadcast, "direct"},
           {Kind::kBroadcast, "chain"},
           {Kind::kBroadcast, "tree"},
           {Kind::kBroadcast, "double_tree"},
           {Kind::kBroadcast, "scatter_all_gather"},
+          {Kind::kBroadcast, "trees"},
           {Kind::kAllGather, "one_shot"},
           {Kind::kAllGather, "direct"},
           {Kind::kAllGather, "exchange"},
           {Kind::kAllGather, "ring"},
           {Kind::kAllGather, "bruck"},
           {Kind::kAllGather, "recursive_doubling"},
+          {Kind::kAllGather, "forest"},
           {Kind::kReduceScatter, "one_shot"},
           {Kind::kReduceScatter, "direct"},
           {Kind::kReduceScatter, "exchange"},
           {Kind::kReduceScatter, "ring"},
           {Kind::kReduceScatter, "halving"},
+          {Kind::kReduceScatter, "forest"},
           {Kind::kAllToAll, "one_shot"},
           {Kind::kAllToAll, "direct"},
           {Kind::kAllToAll, "exchange"},
@@ -61,7 +66,9 @@ std::vector<Forced> allForced() {
           {Kind::kAllGatherV, "direct"},
           {Kind::kAllGatherV, "exchange"},
           {Kind::kAllGatherV, "ring"},
-          {Kind::kReduceScatterV, "exchange"}};
+          {Kind::kAllGatherV, "forest"},
+          {Kind::kReduceScatterV, "exchange"},
+          {Kind::kReduceScatterV, "forest"}};
 }
 
 bool isPowerOfTwo(int size) { return (size & (size - 1)) == 0; }
@@ -125,6 +132,48 @@ INSTANTIATE_TEST_SUITE_P(All, Algorithms,
                            return name(forced.kind) + "_" + forced.algorithm + "_" +
                                   name(std::get<1>(tested.param));
                          });
+
+// Trees and forests among more sizes, and for every type.
+class Trees : public testing::TestWithParam<Setting> {};
+
+TEST_P(Trees, EveryTypeAndOddCounts) {
+  for (const char* algorithm : {"trees", "forest"}) {
+    RunOptions options;
+    options.setting = GetParam();
+    options.environment = {{"TUTTI_ALGO", algorithm}, {"TUTTI_CHUNK", "4096"}};
+    runRanks(options, [](RankContext& context) {
+      uint32_t seed = 1;
+      for (const Kind kind : {Kind::kAllReduce, Kind::kReduce, Kind::kBroadcast, Kind::kAllGather,
+                              Kind::kReduceScatter, Kind::kAllGatherV, Kind::kReduceScatterV}) {
+        for (int type = 0; type < tuttiNumTypes; ++type) {
+          for (const size_t count : {size_t{1}, size_t{37}, size_t{3333}, size_t{40001}}) {
+            if (kIsSanitized && count > 3333) continue;
+            Case wanted{.kind = kind, .count = count, .type = static_cast<tuttiDataType_t>(type)};
+            wanted.root = static_cast<int>(seed);
+            wanted.isInPlace = seed % 2 == 0;
+            wanted.op = seed % 3 == 0 ? tuttiAvg : tuttiSum;
+            wanted.seed = ++seed;
+            Exercise one(context, wanted);
+            TUTTI_REQUIRE(context, one.call());
+            one.verify();
+            if (kind == Kind::kAllReduce) context.requireSame(one.resultHash(), toString(wanted));
+          }
+        }
+      }
+    });
+  }
+}
+
+std::vector<Setting> treeSettings() {
+  if (kIsThreadSanitized) return {{Launch::kThreads, 3}};
+  if (kIsSanitized) return {{Launch::kThreads, 3}, {Launch::kProcesses, 2}};
+  return {{Launch::kThreads, 2},   {Launch::kThreads, 3},   {Launch::kThreads, 8},
+          {Launch::kProcesses, 2}, {Launch::kProcesses, 3}, {Launch::kProcesses, 5},
+          {Launch::kProcesses, 8}, {Launch::kMixed, 5}};
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Trees, testing::ValuesIn(treeSettings()),
+                         [](const auto& tested) { return name(tested.param); });
 
 // An algorithm of one collective does not stand in the way of the others ("where it applies").
 TEST(ForcedAlgorithm, LeavesOtherCollectivesAlone) {

@@ -39,13 +39,14 @@ struct RanksOptions {
   bool isOneProcess = true;  // false: as if peers could only map shareable memory
   bool canCopyPeers = false;
   milliseconds timeout{20000};
+  const transports::Backend* backend = nullptr;  // inproc
 };
 
 class Ranks {
  public:
   using Options = RanksOptions;
 
-  explicit Ranks(int size, Options options = {}) : size_(size), options_(options) {
+  explicit Ranks(int size, const Options& options = {}) : size_(size), options_(options) {
     auto device = device::openDevice("host", device::builtinBackends());
     EXPECT_TRUE(device.isOk()) << device.status().toString();
     device_ = device.take();
@@ -56,7 +57,8 @@ class Ranks {
       transports::ContextOptions context;
       context.rank = rank;
       context.segment = segments_.back()->view();
-      contexts_.push_back(inproc().open(context).take());
+      const auto& backend = options.backend == nullptr ? inproc() : *options.backend;
+      contexts_.push_back(backend.open(context).take());
     }
     connections_.resize(static_cast<size_t>(size));
     for (int rank = 0; rank < size; ++rank) connect(rank);
@@ -78,11 +80,15 @@ class Ranks {
     options.chunkBytes = chunk;
     auto plan = plan::plan(world_, call, options);
     EXPECT_TRUE(plan.isOk()) << plan.status().toString();
+    return programs(*plan, call, rank, table);
+  }
+  std::shared_ptr<const Programs> programs(const ir::Plan& plan, const ir::Call& call, int rank,
+                                           const BlockTable& table = {}) {
     auto made = std::make_shared<Programs>();
-    made->main = compiled(schedule::lower(*plan, size_, rank), call, table);
+    made->main = compiled(schedule::lower(plan, size_, rank), call, table);
     if (made->main.needsPeerMemory) {
       made->fallback = std::make_unique<Program>(
-          compiled(schedule::lowerFallback(*plan, size_, rank), call, table));
+          compiled(schedule::lowerFallback(plan, size_, rank), call, table));
     }
     return made;
   }
@@ -96,8 +102,12 @@ class Ranks {
 
   base::Status call(int rank, const ir::Call& call, const void* input, void* output,
                     const std::string& algorithm = "") {
+    return run(rank, programs(call, rank, algorithm), input, output);
+  }
+  base::Status run(int rank, std::shared_ptr<const Programs> programs, const void* input,
+                   void* output) {
     Request request;
-    request.programs = programs(call, rank, algorithm);
+    request.programs = std::move(programs);
     request.input = input;
     request.output = output;
     return engine(rank).wait(engine(rank).start(std::move(request)));
