@@ -26,7 +26,7 @@
 // broadcast and their reverses are exact if at every forwarder as much capacity enters as leaves
 // (Edmonds' trees exist after splitting off). All-reduce is exact if links have the same capacity
 // both ways. Else the cut formula is still an upper bound (of all-reduce: with d(A) over links
-// leaving and, again, over links entering), and so is F / (N - 1) (of all-reduce: F / 2 (N - 1)),
+// leaving and, again, over links entering), and so is F / (N - 1) (of all-reduce: half of that),
 // for a forwarder makes no copies; the smaller one is given. `reachable` is then the formula's
 // value on a part of the fabric where it is exact: capacities cut down until forwarders balance
 // (all-reduce: to the smaller of the two directions). Shared resources are further upper bounds, by
@@ -50,8 +50,8 @@ struct Demand {
   ir::Collective collective = ir::Collective::kAllReduce;
   int32_t root = 0;  // the root; of send and recv the rank that sends
   int32_t peer = 1;  // of send and recv the rank that receives
-  // Of all_gather(v), reduce_scatter(v), gather(v), scatter(v): the share of each rank's block, >=
-  // 0; their sum is at most 2^60. Empty: equal blocks.
+  // Of all_gather(v), reduce_scatter(v), gather(v), scatter(v): the share of each rank's block, not
+  // negative, 2^60 at most in sum. Empty: equal blocks.
   std::vector<int64_t> weights = {};
 };
 
@@ -72,11 +72,12 @@ struct Bound {
 
 // Pure, the same on every machine. Single thread, 1,024 ranks in boxes of 8: all_gather 0.03 s,
 // all_reduce 0.2 s. Fails where topology::check does, for roots, peers and weights out of range,
-// for all_to_all_v (its bound needs a matrix), and if capacities add up to 2^60 kB/s or more.
+// for all_to_all_v (its bound needs a matrix), and if capacities add up to 2^52 kB/s or more.
 base::Result<Bound> bound(const topology::Topology& topology, const Demand& demand);
 
-// "all_gather: at most 346.667 GB/s. Ranks 1-15 send to rank 0 at most 325 GB/s; these links limit
-// you: ...": for people, one paragraph. `topology` is the bound's.
+// For people, in one line: "all_reduce: at most 200 GB/s. Between ranks 0-7 and ranks 8-127, these
+// links limit you: 16 network links of 25 GB/s (box0.gpu0.nic to rail0, ...)". `topology` is the
+// one that the bound is of.
 std::string explain(const topology::Topology& topology, const Bound& bound);
 
 }  // namespace tutti::plan

@@ -339,16 +339,16 @@ TEST(Bound, explainsInWords) {
 // ---- Time ---------------------------------------------------------------------------------------
 
 TEST(Bound, isQuick) {
-  // The limits are ten times what a slow core takes.
+  // The limits leave room for sanitizers on a busy machine; a quick core takes a hundredth.
   const struct {
     Topology topology;
     double seconds;
-  } kCases[] = {{tests::dgxA100(8), 0.5},
-                {tests::dgxA100(128), 10},
-                {tests::h100(128, {.ofFirstBox = 25 * kGigabyte}), 10},
-                {tests::ring(1024, kGigabyte), 10},
-                {tests::torus({32, 32}, kGigabyte), 10},
-                {tests::star(std::vector<int64_t>(1024, kGigabyte)), 10}};
+  } kCases[] = {{tests::dgxA100(8), 2},
+                {tests::dgxA100(128), 30},
+                {tests::h100(128, {.ofFirstBox = 25 * kGigabyte}), 30},
+                {tests::ring(1024, kGigabyte), 30},
+                {tests::torus({32, 32}, kGigabyte), 30},
+                {tests::star(std::vector<int64_t>(1024, kGigabyte)), 30}};
   for (const auto& each : kCases) {
     for (const auto collective :
          {Collective::kAllGather, Collective::kBroadcast, Collective::kAllReduce}) {
