@@ -6,8 +6,8 @@
 #
 # Libraries that are missing are reported together, with the names of their packages. hwloc is
 # optional: rooms ask if(TARGET hwloc::hwloc).
-# libsodium (and hwy, where it comes as an archive) is linked statically, so that a user of
-# libtutti.so needs no extra package.
+# libsodium and expat (and hwy, where it comes as an archive) are linked statically, so that a user
+# of libtutti.so needs no extra package.
 include_guard(GLOBAL)
 
 set(TUTTI_MISSING "")
@@ -81,6 +81,7 @@ tutti_imported(hwy::hwy HEADER hwy/highway.h NAMES hwy PACKAGE libhwy-dev PREFER
 if(TARGET hwy::hwy AND NOT TUTTI_hwy__hwy_ARCHIVE)
   set_property(TARGET hwy::hwy PROPERTY INTERFACE_COMPILE_DEFINITIONS HWY_SHARED_DEFINE)
 endif()
+tutti_imported(expat::expat HEADER expat.h NAMES expat PACKAGE libexpat1-dev PREFER_STATIC)
 tutti_imported(hwloc::hwloc HEADER hwloc.h NAMES hwloc PACKAGE libhwloc-dev OPTIONAL)
 
 find_package(spdlog QUIET)

@@ -6,7 +6,7 @@ CMAKE_WANTED=3.25
 # What a build needs, as command:package, and libraries by package.
 TOOLS=(c++:g++ cmake:cmake ninja:ninja-build pkg-config:pkg-config python3:python3 ccache:ccache)
 LIBRARIES=(libfmt-dev libspdlog-dev libcli11-dev nlohmann-json3-dev libsodium-dev libhwy-dev
-           libhwloc-dev libgtest-dev libgmock-dev libbenchmark-dev)
+           libexpat1-dev libhwloc-dev libgtest-dev libgmock-dev libbenchmark-dev)
 
 step() { printf '\n[%4ds] %s\n' "$SECONDS" "$*"; }
 say() { printf '        %s\n' "$*"; }

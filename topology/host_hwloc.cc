@@ -9,13 +9,13 @@ namespace tutti::topology {
 
 namespace {
 
-using Topology = std::unique_ptr<hwloc_topology, decltype(&hwloc_topology_destroy)>;
+using HwlocTopology = std::unique_ptr<hwloc_topology, decltype(&hwloc_topology_destroy)>;
 using Bitmap = std::unique_ptr<hwloc_bitmap_s, decltype(&hwloc_bitmap_free)>;
 
-Topology loadTopology() {
+HwlocTopology loadHwlocTopology() {
   hwloc_topology_t raw = nullptr;
   if (hwloc_topology_init(&raw) != 0) return {nullptr, &hwloc_topology_destroy};
-  Topology topology(raw, &hwloc_topology_destroy);
+  HwlocTopology topology(raw, &hwloc_topology_destroy);
   // No devices are looked for here: vendors' plugins would start their runtimes.
   hwloc_topology_set_io_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_NONE);
   if (hwloc_topology_load(raw) != 0) topology.reset();
@@ -40,7 +40,7 @@ uint64_t cacheSize(hwloc_topology_t topology, hwloc_obj_type_t type) {
 }  // namespace
 
 bool readHostFromHwloc(HostInfo& info) {
-  const Topology topology = loadTopology();
+  const HwlocTopology topology = loadHwlocTopology();
   if (!topology) return false;
   const Bitmap allowed(hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(topology.get())),
                        &hwloc_bitmap_free);

@@ -35,8 +35,8 @@ struct Path {
 // widest path of that kind. O(links log nodes).
 std::vector<Path> bestPaths(const Topology& topology, NodeIndex from);
 
-// The paths from ranks to ranks and NICs as tables, with a legend. Kinds and GB/s stand in one table if
-// it fits 100 columns, else in two. Of more than 32 ranks or NICs the first 32.
+// The paths from ranks to ranks and NICs as tables, with a legend. Kinds and GB/s stand in one
+// table if it fits 100 columns, else in two. Of more than 32 ranks or NICs the first 32.
 std::string toMatrix(const Topology& topology);
 
 // For Graphviz: hosts are clusters.

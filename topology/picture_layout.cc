@@ -222,8 +222,8 @@ HubSpan Layouter::spanOf(NodeIndex hub) const {
   return {hub, middle - kBoxWidth, middle + kBoxWidth};
 }
 
-// A switch stands near the panels that lead to it; where one has panels on both sides, those that no
-// other switch leads to stand beside it.
+// A switch stands near the panels that lead to it; where one has panels on both sides, those that
+// no other switch leads to stand beside it.
 std::map<int, std::vector<NodeIndex>> Layouter::hubRows(size_t upper) const {
   std::map<NodeIndex, int> sides;
   bool isBetween = false;

@@ -22,11 +22,11 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
-// Answers for every pair of ranks: with the route that was given, else with the widest of all ways, of
-// those the shortest (fewest links, then least latency). Among equal ones (several NICs, spines of a
-// fat tree) it goes by rank and channel, rank r over number (r + channel) modulo how many there are:
-// neighbours and lanes spread. A way leads through other ranks only where there is no way around
-// them.
+// Answers for every pair of ranks: with the route that was given, else with the widest of all ways,
+// of those the shortest (fewest links, then least latency). Among equal ones (several NICs, spines
+// of a fat tree) it goes by rank and channel, rank r over number (r + channel) modulo how many
+// there are: neighbours and lanes spread. A way leads through other ranks only where there is no
+// way around them.
 //
 // Used by one thread: it remembers what it has searched, O(nodes) for each rank that sends.
 class RouteTable {

@@ -37,8 +37,8 @@ struct FabricOptions {
   int32_t mostForPairs = 256;
 };
 
-// An algorithm on the fabric. kilobytesPerSecond is of long messages, by the load of the fullest link
-// or resource; 0 where it can not be used.
+// An algorithm on the fabric. kilobytesPerSecond is of long messages, by the load of the fullest
+// link or resource; 0 where it can not be used.
 struct Candidate {
   std::string algorithm;  // as in ir::Plan
   Rational kilobytesPerSecond = {};

@@ -37,8 +37,8 @@ struct Middle {
 };
 Middle middleOf(const Grown& tree);
 
-// The tree with its links, turned around so that `root` is its root; another one than tree.root only
-// where the graph's direction is kBoth.
+// The tree with its links, turned around so that `root` is its root; another one than tree.root
+// only where the graph's direction is kBoth.
 RoutedTree route(const SearchGraph& graph, const Grown& tree, ir::Rank root);
 
 }  // namespace tutti::plan

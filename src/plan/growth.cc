@@ -57,22 +57,35 @@ Prices::Prices(const SearchGraph& graph, Rational unit)
       slotPrices_(load_.size()),
       prices_(at(graph.arcCount())) {
   for (Slot slot = 0; slot < graph.slotCount(); ++slot) {
+    // Rounded up: what seems to fit fits.
     const Int128 use = (static_cast<Int128>(unit.num) << kUseBits) /
-                       (static_cast<Int128>(unit.den) * graph.capacity(slot));
-    perUnit_.push_back(static_cast<int64_t>(std::clamp<Int128>(use, 1, kMostUse)));
+                           (static_cast<Int128>(unit.den) * graph.capacity(slot)) +
+                       1;
+    perUnit_.push_back(static_cast<int64_t>(std::min<Int128>(use, kMostUse)));
   }
 }
 
 void Prices::setTerms(int32_t weight, int32_t steepness, int64_t level) {
+  isFixed_ = false;
   weight_ = weight;
   steepness_ = steepness;
   level_ = level;
+  for (Slot slot = 0; slot < graph_->slotCount(); ++slot) slotPrices_[at(slot)] = priceOf(slot);
+  sumPrices();
+}
+
+void Prices::setPrices(std::span<const int64_t> slots) {
+  isFixed_ = true;
+  slotPrices_.assign(slots.begin(), slots.end());
+  sumPrices();
+}
+
+void Prices::sumPrices() {
   std::fill(prices_.begin(), prices_.end(), 0);
   for (Slot slot = 0; slot < graph_->slotCount(); ++slot) {
-    const int64_t price = slotPrices_[at(slot)] = priceOf(slot);
     for (const SearchGraph::Charge& charger : graph_->chargers(slot)) {
       int64_t& sum = prices_[at(charger.at)];
-      sum = std::min(kDearest, sum + price * charger.units);
+      sum = std::min(kDearest, sum + slotPrices_[at(slot)] * charger.units);
     }
   }
 }

@@ -1,5 +1,5 @@
-// Growing one spanning tree at a time where there is room: the heart of the packers. Private to this
-// room. Integers only, so that every machine grows the same trees.
+// Growing one spanning tree at a time where there is room: the heart of the packers. Private to
+// this room. Integers only, so that every machine grows the same trees.
 #pragma once
 
 #include <algorithm>
@@ -34,6 +34,9 @@ class Prices {
 
   // For a tree of that weight, from the load as it is. steepness: 1 .. 100.
   void setTerms(int32_t weight, int32_t steepness, int64_t level);
+  // Instead: prices by slot that no load changes, 0 .. 2^50, and at least one of every arc's above
+  // 0.
+  void setPrices(std::span<const int64_t> slots);
   int64_t price(Arc arc) const { return prices_[static_cast<size_t>(arc)]; }
   int64_t slotPrice(Slot slot) const { return slotPrices_[static_cast<size_t>(slot)]; }
 
@@ -43,6 +46,7 @@ class Prices {
     for (const SearchGraph::Charge& charge : graph_->charges(arc)) {
       const auto slot = static_cast<size_t>(charge.at);
       load_[slot] += int64_t{weight_} * charge.units;
+      if (isFixed_) continue;
       const int64_t risen = priceOf(charge.at) - slotPrices_[slot];
       slotPrices_[slot] += risen;
       for (const SearchGraph::Charge& charger : graph_->chargers(charge.at)) {
@@ -62,11 +66,13 @@ class Prices {
 
  private:
   int64_t priceOf(Slot slot) const;
+  void sumPrices();
 
   const SearchGraph* graph_;
   int64_t weight_ = 1;
   int64_t steepness_ = 1;
   int64_t level_ = kFull;
+  bool isFixed_ = false;
   std::vector<int64_t> perUnit_;  // what a unit of weight adds to a slot's use
   std::vector<int64_t> load_;     // by slot: weight times units
   std::vector<int64_t> slotPrices_;
@@ -80,9 +86,9 @@ class Grower {
 
   explicit Grower(const SearchGraph& graph);  // which must outlive this
 
-  // Grows a spanning tree from tree.root: joins the rank that is cheapest to reach, charges its path
-  // at once (trees that look only at the prices from before pile their edges on one port), and so
-  // on. A path from a rank costs hop for each kHopNs of its delay; 0 makes deep trees, more than
+  // Grows a spanning tree from tree.root: joins the rank that is cheapest to reach, charges its
+  // path at once (trees that look only at the prices from before pile their edges on one port), and
+  // so on. A path from a rank costs hop for each kHopNs of its delay; 0 makes deep trees, more than
   // kPar flat ones. Equal prices: by the seed. `prices` has the terms for tree.weight.
   //
   // Prim's algorithm over shortest paths that are kept while prices rise: a forwarder whose way got

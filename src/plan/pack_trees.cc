@@ -136,19 +136,38 @@ int64_t workFor(int64_t ranks) {
   return ranks * std::min<int64_t>(250'000, 22'000 + 3'500 * ranks);
 }
 
-Packing search(const Task& task, const SearchGraph& graph) {
-  const int64_t goal = Prices::kFull * 1000 / task.options.enoughPermille;
-  int64_t left = task.options.mostWork;
+// The first candidate that is good enough, or the best.
+TreeSearch scan(const Task& task, const SearchGraph& graph, int64_t goal) {
+  const int64_t mostWork = task.options.mostWork / 2;
+  int64_t spent = 0;
   std::optional<TreeSearch> best;
   for (const Candidate& candidate : candidatesOf(task)) {
-    TreeSearch tried(graph, task.unit(candidate.units), task.wanted(candidate.units));
-    tried.run(goal, left);
-    left -= tried.work();
+    TreeSearch tried(graph, task.bound.kilobytesPerSecond, task.wanted(candidate.units));
+    tried.run(TreeSearch::kDeep, goal, mostWork - spent);
+    spent += tried.work();
     if (!best || tried.fullest() < best->fullest()) best.emplace(std::move(tried));
-    if (best->fullest() <= goal || left <= 0) break;
+    if (best->fullest() > goal && spent < mostWork) continue;
+    if (best->fullest() > goal) break;
+    // Good enough; now the flattest trees that are.
+    for (const int shift : {3, 6, 10}) {
+      TreeSearch flat(graph, task.bound.kilobytesPerSecond, task.wanted(candidate.units));
+      flat.run(Prices::kPar >> shift, goal, std::max(best->work(), mostWork / 4));
+      if (flat.fullest() <= goal) return flat;
+    }
+    break;
   }
-  best->flatten(goal, best->work() + std::max(left, task.options.mostWork / 4));
-  return toPacking(task, graph, *best);
+  return *std::move(best);
+}
+
+Packing search(const Task& task, const SearchGraph& graph) {
+  const int64_t goal = Prices::kFull * 1000 / task.options.enoughPermille;
+  TreeSearch best = scan(task, graph, goal);
+  if (best.fullest() > goal && !isByRank(task.bound.collective)) {
+    best.reweigh(static_cast<size_t>(task.options.mostTrees), goal,
+                 best.work() + task.options.mostWork / 2);
+  }
+  best.flatten(goal, best.work() + task.options.mostWork / 4);
+  return toPacking(task, graph, best);
 }
 
 }  // namespace

@@ -24,15 +24,15 @@ struct PackingOptions {
 };
 
 // Packs for bound.collective, which is one of those of Packing; of broadcast and reduce from or to
-// `root`, which else has no meaning. `bound` is that of `topology`. Better call it with a contracted
-// topology (topology::contract): fewer parts, the same result.
+// `root`, which else has no meaning. `bound` is that of `topology`. Better call it with a
+// contracted topology (topology::contract): fewer parts, the same result.
 //
-// Method: candidates are numbers of trees (of all_gather: per root), in ascending order, first those
-// for which whole trees fill the links that limit well enough. Each is searched by growing trees where
-// there is room and regrowing them one by one (tree_search.h): a tree that serves two directions is
-// charged for both; shared resources are loads like links. Trees of unequal weight where mostTrees
-// equal ones do not fill the links. At last trees are made as flat as the same rate allows, and
-// all_reduce's get their root in the middle.
+// Method: candidates are numbers of trees (of all_gather: per root), in ascending order, first
+// those for which whole trees fill the links that limit well enough. Each is searched by growing
+// trees where there is room and regrowing them one by one (tree_search.h): a tree that serves two
+// directions is charged for both; shared resources are loads like links. Trees of unequal weight
+// where mostTrees equal ones do not fill the links. At last trees are made as flat as the same rate
+// allows, and all_reduce's get their root in the middle.
 //
 // Pure, the same on every machine: integers only, and its limit is counted work, not time.
 // Fails where no tree of paths through forwarders spans the ranks (unsupported), and for a root,

@@ -26,15 +26,16 @@ struct RoutedTree {
 };
 
 // How a collective is done by trees.
-//   all_reduce       each tree reduces its part of the vector to its root and, chunk by chunk at the
+//   all_reduce       each tree reduces its part of the vector to its root and, chunk by chunk at
+//   the
 //                    same time, broadcasts it: both directions of its edges carry all of the part
 //   broadcast        away from the root, which is the same for all trees
 //   reduce           towards the root
 //   all_gather       a tree carries its part of its root's block away from the root; the trees of
 //                    every root have the same sum of weights
 //   reduce_scatter   a tree reduces its part of its root's block towards the root
-// Where `isFlooding`, all_gather and reduce_scatter take every tree once for every rank: a tree carries
-// its part of every rank's block, from or to that rank, along its edges in both directions.
+// Where `isFlooding`, all_gather and reduce_scatter take every tree once for every rank: a tree
+// carries its part of every rank's block, from or to that rank, along its edges in both directions.
 struct Packing {
   ir::Collective collective = ir::Collective::kAllReduce;
   bool isFlooding = false;

@@ -17,8 +17,8 @@ enum class Direction : uint8_t { kDown, kUp, kBoth };
 
 // An edge of a tree is a path of arcs from one rank, the parent, through forwarders to another. An
 // arc stands for one link; in kUp for the link that leads back, in kBoth for both. Only where links
-// lead one way and no tree of link pairs spans the ranks does an arc of kBoth stand for a whole path
-// from rank to rank and another one back (up to 256 ranks: their number is the ranks' square).
+// lead one way and no tree of link pairs spans the ranks does an arc of kBoth stand for a whole
+// path from rank to rank and another one back (up to 256 ranks: their number is the ranks' square).
 class SearchGraph {
  public:
   using Arc = int32_t;

@@ -38,8 +38,8 @@ struct Traffic {
 std::vector<std::string_view> patternsOf(ir::Collective collective);
 
 // `order` lists all ranks: place p of the algorithm is order[p]. A root's place is first where the
-// collective has one. O(messages). Fails (unsupported) where the algorithm needs a power of two, and
-// (invalid argument) for a name that patternsOf does not list.
+// collective has one. O(messages). Fails (unsupported) where the algorithm needs a power of two,
+// and (invalid argument) for a name that patternsOf does not list.
 base::Result<Traffic> trafficOf(ir::Collective collective, std::string_view algorithm,
                                 const std::vector<ir::Rank>& order);
 

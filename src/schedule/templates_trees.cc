@@ -1,10 +1,10 @@
 // Any weighted trees: what the planner packs into a fabric whose links differ.
 //
 // "trees": a slice of the vector on each tree, in proportion to its weight, and so is its chunk, so
-// that all trees end together. Every tree has its own lanes and its own narrow channel: each pair of
-// ranks is an edge of a tree at most once, so a channel for each tree is enough, and no tree waits
-// for another. What goes up and what comes down of different chunks pass each other on the two
-// FIFOs of an edge.
+// that all trees end together. Every tree has its own lanes and its own narrow channel: each pair
+// of ranks is an edge of a tree at most once, so a channel for each tree is enough, and no tree
+// waits for another. What goes up and what comes down of different chunks pass each other on the
+// two FIFOs of an edge.
 //
 // "forest": one or more trees from each rank, more of them than there are channels. A lane carries
 // all trees in which the rank is equally far from the root, in one order, and so does a channel.

@@ -11,8 +11,8 @@
 namespace tutti::transports::inproc {
 
 // Bytes a second, 0: any number. A message is read from the sender's slot, passes the sender's way
-// out, the pair's link and the receiver's way in, each of which carries one message after the other,
-// and is there after the pair's delay.
+// out, the pair's link and the receiver's way in, each of which carries one message after the
+// other, and is there after the pair's delay.
 struct RatedLinks {
   std::vector<uint64_t> out;      // by rank
   std::vector<uint64_t> in;       // by rank

@@ -91,8 +91,8 @@ TEST(RatedLinks, TakeTheirTime) {
 }
 
 // Three hosts of 20 MB/s and one of 5 MB/s at one switch. No all-reduce is faster than 5 MB/s;
-// where the slow host is a leaf of trees on which both directions are busy at once, that is reached,
-// and a ring sends 1.5 times the vector over its link.
+// where the slow host is a leaf of trees on which both directions are busy at once, that is
+// reached, and a ring sends 1.5 times the vector over its link.
 TEST(RatedLinks, TreesReachTheBoundWhereARingDoesNot) {
   const RatedLinks links = star({20 * kMega, 20 * kMega, 20 * kMega, 5 * kMega});
   const Call call = allReduceOf(4 * kMega);
