@@ -1,22 +1,21 @@
 // A network that joins machines, described in a few words:
 //
-//   star            every NIC at one non-blocking switch, at the NIC's own speed; star:50 at
-//                   50 GB/s
-//   rails:50        NIC i of every machine at switch "rail<i>"; rails:50,up=200 joins these by a
-//                   core, with 200 GB/s from each
+//   star       every NIC at one non-blocking switch, at its own speed; star:50: at 50 GB/s
+//   rails:50   NIC i of every machine at switch "rail<i>"; rails:50,up=200: these at a core, with
+//              200 GB/s from each
 //   fat:leaf=8,nic=50,over=2
-//                   8 machines at each leaf switch, and from each leaf a 2nd of what its NICs carry
-//                   to the core; up=400 instead of over=2: 400 GB/s from each leaf. fat:8:50:400 is
-//                   short for fat:leaf=8,nic=50,up=400
+//              8 machines at each leaf switch, and from each leaf half of what its NICs carry to
+//              the core; up=400 instead of over=2: 400 GB/s from each leaf. fat:8:50:400 is short
+//              for fat:leaf=8,nic=50,up=400
 //   wan:AB=10Gb,BC=40Gb,CA=100Gb
-//                   sites A, B and C, a switch each, joined in pairs (longer names:
-//                   oslo-rome=10Gb); A=10Gb joins site A to a core instead. The machines are dealt
-//                   to the sites in order, in equal parts
+//              sites A, B and C, a switch each, joined in pairs (longer names: oslo-rome=10Gb);
+//              A=10Gb joins site A to a core instead. The machines are dealt to the sites in order,
+//              in equal parts
 //
 // Options, separated by commas: nic=RATE of each NIC, where its own speed is not wanted;
-// latency=TIME of each link at a NIC (wan: of each link between sites), 1us without (wan: 10ms).
-// RATE: GB/s, or with a unit: 10Gb, 100Mb, 1.25GB, 500MB (a "/s" may follow). TIME: 300ns, 5us,
-// 20ms.
+// latency=TIME of each link at a NIC (wan: of each between sites), without it 1us (wan: 10ms).
+// RATE: GB/s, or with a unit: 10Gb, 100Mb, 1.25GB, 500MB, each with or without "/s".
+// TIME: 300ns, 5us, 20ms, 1s.
 #pragma once
 
 #include <cstdint>

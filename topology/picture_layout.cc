@@ -16,7 +16,7 @@ constexpr double kTop = 64;  // below the title
 constexpr double kNetworkGap = 54;
 constexpr double kBusyGap = 74;        // where many lines cross
 constexpr double kOneRowWidth = 1000;  // wider than this, panels stand in two rows
-constexpr double kMostWidth = 3600;    // wider than this, machines that are alike are drawn once
+constexpr double kMostWidth = 1800;    // of a row; if wider, machines that are alike are drawn once
 
 enum Side { kAbove = 1, kBelow = 2 };
 enum NetworkRow { kUpperRow = 1000, kMiddleRow, kLowerRow };
@@ -94,8 +94,10 @@ std::string Layouter::titleOf(const Panel& panel) const {
   for (const NodeIndex node : panel.nodes) {
     const Node& each = topology_.nodes[at(node)];
     if (each.kind != NodeKind::kRank) continue;
-    const std::string_view gap = each.vendor.empty() || each.model.empty() ? "" : " ";
-    ++models[each.vendor + std::string(gap) + each.model];
+    const bool isNumber = each.vendor.starts_with("0x") && !each.model.empty();
+    const std::string vendor = isNumber ? "" : each.vendor;
+    const std::string_view gap = vendor.empty() || each.model.empty() ? "" : " ";
+    ++models[fmt::format("{}{}{}", vendor, gap, each.model)];
   }
   std::string title = topology_.nodes[at(panel.nodes[0])].host;
   if (panel.alike > 1) title += fmt::format(" and {} alike", panel.alike - 1);
@@ -181,7 +183,7 @@ void Layouter::placePanels(size_t first, size_t last, double top, double depth, 
     for (Box box : plan.boxes) {
       box.at.x += x;
       box.at.y = isFlipped ? frame.bottom() - box.at.bottom() : frame.y + box.at.y;
-      if (isFlipped) box.arcSide = -box.arcSide;
+      if (isFlipped) box.arcRoom = -box.arcRoom;
       box.row += static_cast<int>(i) * 10000;
       layout_.boxes.push_back(box);
     }
@@ -255,15 +257,17 @@ void Layouter::placeNetwork(double top, const std::map<int, std::vector<NodeInde
     if (found == rows.end()) continue;
     std::vector<HubSpan> spans;
     for (const NodeIndex hub : found->second) spans.push_back(spanOf(hub));
-    placeHubs(spans, kEdge, kEdge + layout_.width, tops[row], row, row == kLowerRow ? -1 : 1,
-              layout_.boxes);
+    placeHubs(spans, kEdge, kEdge + layout_.width, tops[row], row,
+              row == kLowerRow ? 14 - gap : gap - 14, layout_.boxes);
   }
 }
 
 Layout Layouter::run() {
   findPanels();
   planPanels();
-  if (widthOf(0, plans_.size()) > kMostWidth) {
+  const size_t half = (plans_.size() + 1) / 2;
+  const double halfWidth = std::max(widthOf(0, half), widthOf(half, plans_.size()));
+  if (plans_.size() > 2 && halfWidth > kMostWidth) {
     mergeAlike();
     planPanels();
   }

@@ -28,8 +28,8 @@ struct Box {
   Rect at;
   bool isBar = false;  // links meet it anywhere along its width
   int row = 0;         // boxes of one row have equal ones
-  // Where links between two of a row go round: below (1) or above (-1) it.
-  int arcSide = 1;
+  // How far links between two of a row may go round below it, or if negative, above it.
+  double arcRoom = 0;
 };
 
 struct Panel {
@@ -67,7 +67,7 @@ struct HubSpan {
 // Switches of one row, as bars over what they span where these do not overlap, else as boxes evenly
 // between `left` and `right`. Appends them to `boxes`.
 void placeHubs(std::vector<HubSpan> spans, double left, double right, double y, int row,
-               int arcSide, std::vector<Box>& boxes);
+               double arcRoom, std::vector<Box>& boxes);
 
 // One machine, from its outer edge (y = 0) inwards to the network. `near` has all neighbours of all
 // nodes, `isInside` says which nodes are the machine's.

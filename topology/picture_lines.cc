@@ -75,8 +75,9 @@ void Router::chooseSides(Route& route) {
     return;
   }
   route.isArc = a.row == b.row;
-  route.a.side = route.isArc ? a.arcSide : a.at.y < b.at.y ? 1 : -1;
-  route.b.side = route.isArc ? b.arcSide : -route.a.side;
+  const bool isBelow = route.isArc ? a.arcRoom > 0 : a.at.y < b.at.y;
+  route.a.side = isBelow ? 1 : -1;
+  route.b.side = route.isArc ? route.a.side : -route.a.side;
 }
 
 // The links at a side of a box leave it in the order in which their other ends stand.
@@ -149,9 +150,11 @@ Curve Router::curveOf(const Route& route) const {
   const bool isLevel = std::abs(route.a.side) == 2;
   // A cubic's bow is three quarters of its pull.
   const double span = std::abs(curve.from.x - curve.to.x);
-  const double reach = route.isArc ? 16 + std::min(0.26 * span, 190.0)
-                       : isLevel   ? 0
-                                   : 0.45 * std::abs(curve.from.y - curve.to.y);
+  const double room = std::abs(box(route.a).arcRoom) / 0.75;
+  const double reach = route.isArc
+                           ? std::min(16 + 0.26 * span, room * (0.4 + 0.6 * span / (span + 300)))
+                       : isLevel ? 0
+                                 : 0.45 * std::abs(curve.from.y - curve.to.y);
   curve.fromPull = {curve.from.x, curve.from.y + reach * (route.a.side > 0 ? 1 : -1)};
   curve.toPull = {curve.to.x, curve.to.y + reach * (route.b.side > 0 ? 1 : -1)};
   return curve;

@@ -9,9 +9,12 @@ namespace {
 constexpr double kMargin = 14;
 constexpr double kTitleHeight = 30;
 constexpr double kRowGap = 36;
+constexpr double kRowArcs = 26;
 constexpr double kRankHeight = 40;
 constexpr double kGroupGap = 0.12;  // columns
 constexpr double kHostGap = 0.3;
+constexpr double kNicPitch = 0.9;
+constexpr double kHostArcs = 30;
 constexpr double kHalfBox = kBoxWidth / kColumnWidth / 2;
 
 enum Row { kHostRow, kRankRow = 100, kHubRow = 101, kNicRow = 200 };  // bridges: their level
@@ -50,11 +53,13 @@ class PanelBuilder {
   void adopt(NodeIndex node, bool isNic);
   void placeColumns();
   void placeTree(NodeIndex node);
-  void placeGroup(const std::vector<NodeIndex>& ranks, const std::vector<NodeIndex>& nics);
+  void placeRank(NodeIndex rank);
+  double placeNic(NodeIndex nic, double x);
+  std::pair<double, double> spanOfChildren(NodeIndex node, double start);
   void placeRows();
   double arcHeight(NodeKind kind) const;
   double placeRow(const std::vector<NodeIndex>& nodes, double y, double height, int row,
-                  int arcSide);
+                  double arcRoom);
   double placeHubRows(double y);
 
   const Topology& topology_;
@@ -67,6 +72,7 @@ class PanelBuilder {
   std::vector<NodeIndex> roots_;
   std::map<NodeIndex, std::pair<double, double>> span_;  // in columns
   double cursor_ = 0;
+  double lastNic_ = -1;
   PanelPlan plan_;
 };
 
@@ -114,9 +120,9 @@ void PanelBuilder::placeColumns() {
   for (const NodeIndex root : roots_) {
     const NodeKind kind = kindOf(root);
     if (kind == NodeKind::kRank) {
-      placeGroup({root}, {});
+      placeRank(root);
     } else if (kind == NodeKind::kNic) {
-      placeGroup({}, {root});
+      cursor_ = placeNic(root, cursor_ + 0.5) + 0.5;
     } else {
       placeTree(root);
       cursor_ += kHostGap;
@@ -124,59 +130,62 @@ void PanelBuilder::placeColumns() {
   }
 }
 
-void PanelBuilder::placeGroup(const std::vector<NodeIndex>& ranks,
-                              const std::vector<NodeIndex>& nics) {
-  const double start = cursor_;
-  double next = start;
-  for (const NodeIndex rank : ranks) {
-    const std::vector<NodeIndex>& own = children_[rank];
-    const double width = std::max<double>(1, static_cast<double>(own.size()));
-    span_[rank] = {next + width / 2 - kHalfBox, next + width / 2 + kHalfBox};
-    double x = next + 0.5;
-    for (const NodeIndex nic : own) {
-      span_[nic] = {x - kHalfBox, x + kHalfBox};
-      x += 1;
-    }
-    next += width;
-  }
-  double x = start;
-  for (const NodeIndex nic : nics) {
-    x += 1;
-    span_[nic] = {x - kHalfBox, x + kHalfBox};
-  }
-  if (!nics.empty()) next = std::max(next, ranks.empty() ? x + 0.5 : x);
-  cursor_ = next;
+// A rank with its own NICs, if it has any, below it.
+void PanelBuilder::placeRank(NodeIndex rank) {
+  const std::vector<NodeIndex>& own = children_[rank];
+  if (!own.empty()) cursor_ = std::max(cursor_, lastNic_ + kNicPitch - 0.5);
+  const double width = std::max<double>(1, static_cast<double>(own.size()));
+  span_[rank] = {cursor_ + width / 2 - kHalfBox, cursor_ + width / 2 + kHalfBox};
+  for (size_t i = 0; i < own.size(); ++i) placeNic(own[i], cursor_ + static_cast<double>(i) + 0.5);
+  cursor_ += width;
 }
 
+// At `x` or as soon after as there is room in the NICs' row. Returns where.
+double PanelBuilder::placeNic(NodeIndex nic, double x) {
+  lastNic_ = std::max(x, lastNic_ + kNicPitch);
+  span_[nic] = {lastNic_ - kHalfBox, lastNic_ + kHalfBox};
+  return lastNic_;
+}
+
+// NICs come evenly between the ranks and bridges, so that their lines pass there.
 void PanelBuilder::placeTree(NodeIndex node) {
   const double start = cursor_;
-  std::vector<NodeIndex> ranks;
+  std::vector<NodeIndex> units;
   std::vector<NodeIndex> nics;
-  std::vector<NodeIndex> bridges;
-  for (const NodeIndex child : children_[node]) {
-    const NodeKind kind = kindOf(child);
-    (kind == NodeKind::kRank ? ranks : kind == NodeKind::kNic ? nics : bridges).push_back(child);
+  for (const NodeKind kind : {NodeKind::kRank, NodeKind::kBridge, NodeKind::kNic}) {
+    for (const NodeIndex child : children_[node]) {
+      if (kindOf(child) == kind) (kind == NodeKind::kNic ? nics : units).push_back(child);
+    }
   }
-  placeGroup(ranks, nics);
-  for (const NodeIndex bridge : bridges) {
-    if (cursor_ > start) cursor_ += kGroupGap;
-    placeTree(bridge);
+  size_t placed = 0;
+  for (size_t i = 0; i < units.size(); ++i) {
+    const bool isRank = kindOf(units[i]) == NodeKind::kRank;
+    if (i > 0 && !isRank) cursor_ += kGroupGap;
+    isRank ? placeRank(units[i]) : placeTree(units[i]);
+    for (; placed < nics.size() * (i + 1) / units.size(); ++placed) {
+      cursor_ = placeNic(nics[placed], cursor_);
+    }
   }
+  for (; placed < nics.size(); ++placed) cursor_ = placeNic(nics[placed], cursor_ + 0.5) + 0.5;
   if (cursor_ == start) cursor_ += 1;
-  double low = start + 0.5 - kHalfBox;
-  double high = low + 2 * kHalfBox;
-  bool isFirst = true;
-  for (const NodeIndex child : children_[node]) {
-    // Only the line of a NIC comes up to here.
-    constexpr double kShrink = kHalfBox - 0.12;
-    const double shrink = kindOf(child) == NodeKind::kNic && !ranks.empty() ? kShrink : 0;
-    const double childLow = span_[child].first + shrink;
-    const double childHigh = span_[child].second - shrink;
-    low = isFirst ? childLow : std::min(low, childLow);
-    high = isFirst ? childHigh : std::max(high, childHigh);
-    isFirst = false;
+  span_[node] = spanOfChildren(node, start);
+}
+
+// What a bar covers: its children, but of a NIC between them only the line.
+std::pair<double, double> PanelBuilder::spanOfChildren(NodeIndex node, double start) {
+  const std::vector<NodeIndex>& children = children_[node];
+  const bool hasUnits = std::any_of(children.begin(), children.end(), [this](NodeIndex child) {
+    return kindOf(child) != NodeKind::kNic;
+  });
+  if (children.empty()) return {start + 0.5 - kHalfBox, start + 0.5 + kHalfBox};
+  std::pair<double, double> span(1e9, -1e9);
+  for (const NodeIndex child : children) {
+    constexpr double kLine = 0.12;
+    const double shrink = hasUnits && kindOf(child) == NodeKind::kNic ? kHalfBox - kLine : 0;
+    span.first = std::min(span.first, span_[child].first + shrink);
+    span.second = std::max(span.second, span_[child].second - shrink);
   }
-  span_[node] = {low, high};
+  return span;
 }
 
 // Room for the links between two of a row: the more there may be to pass, the more.
@@ -191,11 +200,11 @@ double PanelBuilder::arcHeight(NodeKind kind) const {
   }
   const bool isHost = kind == NodeKind::kHost;
   if (longest == 0 || (isHost && found->second.size() < 3)) return 0;
-  return isHost ? 30 : 24 + std::min(16 * longest, 130.0);
+  return isHost ? kHostArcs : 24 + std::min(16 * longest, 130.0);
 }
 
 double PanelBuilder::placeRow(const std::vector<NodeIndex>& nodes, double y, double height, int row,
-                              int arcSide) {
+                              double arcRoom) {
   if (nodes.empty()) return y;
   for (const NodeIndex node : nodes) {
     const auto [low, high] = span_[node];
@@ -204,7 +213,7 @@ double PanelBuilder::placeRow(const std::vector<NodeIndex>& nodes, double y, dou
                            {kMargin + low * kColumnWidth, y, (high - low) * kColumnWidth, height},
                            isBar,
                            row,
-                           arcSide});
+                           arcRoom});
     plan_.width = std::max(plan_.width, plan_.boxes.back().at.right());
   }
   return y + height + kRowGap;
@@ -234,7 +243,8 @@ double PanelBuilder::placeHubRows(double y) {
       for (const NodeIndex node : later) spans.push_back({node, kMargin, kMargin + kBoxWidth});
       later.clear();
     }
-    placeHubs(spans, kMargin, std::max(plan_.width, kMargin + kBoxWidth), y, row, 1, plan_.boxes);
+    placeHubs(spans, kMargin, std::max(plan_.width, kMargin + kBoxWidth), y, row, kRowArcs,
+              plan_.boxes);
     y += kBoxHeight + kRowGap;
     left = later;
   }
@@ -244,7 +254,7 @@ double PanelBuilder::placeHubRows(double y) {
 
 void PanelBuilder::placeRows() {
   double y = kTitleHeight + arcHeight(NodeKind::kHost);
-  y = placeRow(ofKind_[NodeKind::kHost], y, kBoxHeight, kHostRow, -1);
+  y = placeRow(ofKind_[NodeKind::kHost], y, kBoxHeight, kHostRow, -kHostArcs);
   int deepest = 0;
   for (const auto& [bridge, level] : level_) deepest = std::max(deepest, level);
   for (int level = 1; level <= deepest; ++level) {
@@ -252,11 +262,12 @@ void PanelBuilder::placeRows() {
     for (const NodeIndex bridge : ofKind_[NodeKind::kBridge]) {
       if (level_[bridge] == level) row.push_back(bridge);
     }
-    y = placeRow(row, y, kBoxHeight - 6, level, -1);
+    y = placeRow(row, y, kBoxHeight - 6, level, -kRowArcs);
   }
-  y = placeRow(ofKind_[NodeKind::kRank], y, kRankHeight, kRankRow, 1);
-  y = placeHubRows(y + arcHeight(NodeKind::kRank));
-  y = placeRow(ofKind_[NodeKind::kNic], y, kBoxHeight, kNicRow, 1);
+  y = placeRow(ofKind_[NodeKind::kRank], y, kRankHeight, kRankRow,
+               std::max(kRowArcs, arcHeight(NodeKind::kRank)));
+  y = placeHubRows(y + std::max(0.0, arcHeight(NodeKind::kRank) - kRowGap / 2));
+  y = placeRow(ofKind_[NodeKind::kNic], y, kBoxHeight, kNicRow, kRowArcs);
   plan_.width += kMargin;
   plan_.height = y - kRowGap + kMargin;
 }
@@ -264,7 +275,7 @@ void PanelBuilder::placeRows() {
 }  // namespace
 
 void placeHubs(std::vector<HubSpan> spans, double left, double right, double y, int row,
-               int arcSide, std::vector<Box>& boxes) {
+               double arcRoom, std::vector<Box>& boxes) {
   constexpr double kApart = 8;
   std::stable_sort(spans.begin(), spans.end(), [](const HubSpan& a, const HubSpan& b) {
     return a.low + a.high < b.low + b.high;
@@ -288,7 +299,7 @@ void placeHubs(std::vector<HubSpan> spans, double left, double right, double y, 
       at.width = width;
       at.x = (areSpread ? middle : even) - width / 2;
     }
-    boxes.push_back({spans[i].node, at, areApart, row, arcSide});
+    boxes.push_back({spans[i].node, at, areApart, row, arcRoom});
   }
 }
 

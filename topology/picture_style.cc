@@ -37,6 +37,8 @@ std::string shortId(const Node& node) {
   for (const std::string_view word : {"nic ", "pci ", "site "}) {
     if (id.starts_with(word) && id.size() > word.size()) id.remove_prefix(word.size());
   }
+  if (id.starts_with("0000:") && id.size() > 5)
+    id.remove_prefix(5);  // the PCI domain of nearly all
   return std::string(id);
 }
 

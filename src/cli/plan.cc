@@ -1,28 +1,50 @@
 // `tutti plan`: what a fabric allows, what each algorithm reaches on it, and which one is taken.
 #include <fmt/format.h>
 
+#include <cctype>
 #include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "src/cli/commands.h"
-#include "src/cli/fabric_input.h"
 #include "src/cli/text.h"
+#include "src/cli/topology_options.h"
 #include "src/plan/fabric.h"
 
 namespace tutti::cli {
 namespace {
 
 struct PlanArguments {
-  std::shared_ptr<FabricInput> input;
+  TopologyOptions topology;
   std::string collective = "all_reduce";
   std::string bytes = "1G";
   int root = 0;
   bool isBoundOnly = false;
   bool asJson = false;
 };
+
+// Case and separators do not count.
+std::string plain(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
+      result += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+  }
+  return result;
+}
+
+// "all_reduce", "AllReduce", "all-reduce"; nothing for what is no collective.
+std::optional<ir::Collective> parseCollective(const std::string& text) {
+  for (int i = 0; i < ir::kCollectiveCount; ++i) {
+    const auto collective = static_cast<ir::Collective>(i);
+    if (plain(ir::name(collective)) == plain(text)) return collective;
+  }
+  return std::nullopt;
+}
 
 // In kB/s, for people in GB/s.
 double gigabytes(const plan::Rational& rate) { return rate.value() / topology::kGigabyte; }
@@ -118,8 +140,10 @@ int run(const PlanArguments& arguments) {
                collective ? arguments.bytes : arguments.collective);
     return kExitUsage;
   }
-  const auto fabric = loadFabric(*arguments.input);
-  if (!fabric.isOk()) return fail(fabric.status());
+  const auto loaded = makeTopology(arguments.topology);
+  if (!loaded.isOk()) return fail(loaded.status());
+  for (const std::string& note : loaded->notes) fmt::print(stderr, "{}\n", note);
+  const topology::Topology& fabric = loaded->topology;
   const plan::Demand demand{.collective = *collective, .root = arguments.root};
   const auto start = std::chrono::steady_clock::now();
   const auto elapsed = [&] {
@@ -127,21 +151,21 @@ int run(const PlanArguments& arguments) {
         .count();
   };
   if (arguments.isBoundOnly) {
-    const auto bound = plan::bound(*fabric, demand);
+    const auto bound = plan::bound(fabric, demand);
     if (!bound.isOk()) return fail(bound.status());
-    auto json = boundJson(*fabric, *bound);
+    auto json = boundJson(fabric, *bound);
     json["collective"] = ir::name(*collective);
-    json["ranks"] = fabric->ranks().size();
+    json["ranks"] = fabric.ranks().size();
     json["planning_ms"] = elapsed();
-    fmt::print("{}\n", arguments.asJson ? json.dump(1) : plan::explain(*fabric, *bound));
+    fmt::print("{}\n", arguments.asJson ? json.dump(1) : plan::explain(fabric, *bound));
     return kExitOk;
   }
-  const auto made = plan::planFabric(*fabric, demand, *bytes);
+  const auto made = plan::planFabric(fabric, demand, *bytes);
   if (!made.isOk()) return fail(made.status());
   if (arguments.asJson) {
-    fmt::print("{}\n", planJson(*fabric, *made, elapsed()).dump(1));
+    fmt::print("{}\n", planJson(fabric, *made, elapsed()).dump(1));
   } else {
-    printPlan(*fabric, *made, elapsed());
+    printPlan(fabric, *made, elapsed());
   }
   return kExitOk;
 }
@@ -152,7 +176,7 @@ void addPlan(CLI::App& app, int& code) {
   auto* command = app.add_subcommand(
       "plan", "What a fabric allows, what each algorithm reaches on it, and what limits");
   auto arguments = std::make_shared<PlanArguments>();
-  arguments->input = addFabricInput(*command);
+  addTopologyOptions(*command, arguments->topology);
   command->add_option("--coll", arguments->collective, "The collective (all_reduce)");
   command->add_option("--bytes", arguments->bytes, "Size of a call, with K, M or G (1G)");
   command->add_option("--root", arguments->root, "Root of collectives that have one (0)");

@@ -126,6 +126,97 @@ TEST(Info, IsTextOrJson) {
   EXPECT_FALSE(all["transports"].empty());
 }
 
+// A file that is gone with the test.
+class File {
+ public:
+  File(const std::string& name, const std::string& text)
+      : path_(testing::TempDir() + "tutti_" + std::to_string(getpid()) + "_" + name) {
+    std::ofstream(path_) << text;
+  }
+  ~File() { unlink(path_.c_str()); }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+const char kPair[] = R"({"name": "pair",
+ "nodes": [{"id": "g0", "kind": "rank"}, {"id": "g1", "kind": "rank"}, {"id": "n", "kind": "nic"}],
+ "links": [{"a": "g0", "b": "g1", "gb_per_s": 300}, {"a": "g0", "b": "n", "gb_per_s": 25}]})";
+
+TEST(Topo, ShowsThisMachine) {
+  const auto output = run({"topo"});
+  EXPECT_EQ(output.code, 0) << output.error;
+  EXPECT_NE(output.out.find("ranks to ranks"), std::string::npos) << output.out;
+}
+
+TEST(Topo, ShowsAFile) {
+  const File file("pair.json", kPair);
+  const auto output = run({"topo", file.path()});
+  EXPECT_EQ(output.code, 0) << output.error;
+  EXPECT_EQ(output.error, "");
+  EXPECT_NE(output.out.find("0  g0        X  DEV 300\n"), std::string::npos) << output.out;
+  EXPECT_NE(output.out.find("0  g0  PIX 25\n"), std::string::npos) << output.out;
+}
+
+TEST(Topo, JoinsMachines) {
+  const File file("pair.json", kPair);
+  const auto output = run({"topo", file.path(), file.path(), "--copies", "2", "--network",
+                           "rails:50", "--degrade", "3=1/2", "--json", "-"});
+  ASSERT_EQ(output.code, 0) << output.error;
+  const json made = json::parse(output.out, nullptr, false);
+  ASSERT_TRUE(made.is_object()) << output.out;
+  EXPECT_EQ(made["nodes"].size(), 13u);
+  EXPECT_EQ(made["nodes"][9]["id"], "m3/g0");
+  EXPECT_EQ(made["links"].back()["gb_per_s"], 25);
+  EXPECT_EQ(made["links"][8]["gb_per_s"], 50);
+  const File whole("whole.json", output.out);
+  const json again = json::parse(run({"topo", whole.path(), "--json", "-"}).out, nullptr, false);
+  EXPECT_EQ(again["nodes"], made["nodes"]) << "what it wrote, it reads";
+  EXPECT_EQ(again["links"], made["links"]);
+}
+
+TEST(Topo, WritesEveryForm) {
+  const File file("pair.json", kPair);
+  const std::pair<const char*, const char*> forms[] = {
+      {"--svg", "<svg "}, {"--dot", "digraph "}, {"--json", "{"}, {"--xml", "<system "}};
+  for (const auto& [option, start] : forms) {
+    const auto output = run({"topo", file.path(), option, "-"});
+    EXPECT_EQ(output.code, 0) << option << output.error;
+    EXPECT_NE(output.out.substr(0, 200).find(start), std::string::npos)
+        << output.out.substr(0, 200);
+    const File made("made", "");
+    const auto written = run({"topo", file.path(), option, made.path()});
+    EXPECT_EQ(written.code, 0) << written.error;
+    EXPECT_EQ(readFile(made.path()), output.out);
+    EXPECT_NE(written.out.find("ranks to ranks"), std::string::npos);
+  }
+}
+
+TEST(Topo, SaysWhatIsWrong) {
+  const File file("pair.json", kPair);
+  const File broken("broken.json", "{\"nodes\": [\n{\"id\": \"a\"}]}");
+  const std::pair<std::vector<std::string>, std::string> wrong[] = {
+      {{"/nowhere/x.json"}, "/nowhere/x.json"},
+      {{broken.path()}, ":2:1: "},
+      {{file.path(), "--copies", "2"}, "need a network"},
+      {{file.path(), file.path()}, "need a network"},
+      {{file.path(), "--degrade", "0=1/2"}, "--network"},
+      {{file.path(), "--copies", "0"}, "--copies"},
+      {{file.path(), "--network", "ring:5"}, "star"},
+      {{file.path(), "--network", "star", "--degrade", "7=1/2"}, "machine 7"},
+      {{file.path(), "--svg", "/nowhere/x.svg"}, "/nowhere/x.svg"}};
+  for (const auto& [arguments, part] : wrong) {
+    std::vector<std::string> all{"topo"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const auto output = run(all);
+    EXPECT_EQ(output.code, 2) << testing::PrintToString(all);
+    EXPECT_NE(output.error.find(part), std::string::npos) << output.error;
+  }
+}
+
 void expectGoodDemo(const Output& output, int ranks, size_t rows) {
   ASSERT_EQ(output.code, 0) << output.out << output.error;
   const json all = json::parse(output.out, nullptr, false);
