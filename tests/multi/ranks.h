@@ -18,20 +18,9 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/sanitized.h"
+
 namespace tutti::test {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool kIsSanitized = true;
-#else
-inline constexpr bool kIsSanitized = false;
-#endif
-
-// The thread sanitizer sees one process only: ranks in several processes show it nothing more.
-#if defined(__SANITIZE_THREAD__)
-inline constexpr bool kIsThreadSanitized = true;
-#else
-inline constexpr bool kIsThreadSanitized = false;
-#endif
 
 enum class Launch {
   kThreads,    // one process, a thread and a tuttiCommInitRank for each rank

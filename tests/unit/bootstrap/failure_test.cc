@@ -238,9 +238,9 @@ TEST_F(FailureTest, KilledWhileJoining) {
 }
 
 TEST_F(FailureTest, ForkedChildMakesItsOwn) {
-#if defined(__SANITIZE_THREAD__)
-  GTEST_SKIP() << "the thread sanitizer ends forked children that start threads";
-#endif
+  if (tutti::test::kIsThreadSanitized) {
+    GTEST_SKIP() << "the thread sanitizer ends forked children that start threads";
+  }
   const int exitCode = processes_.wait(processes_.start([] {
     const UniqueId id = newId();
     auto plane = joinAs(id, 0, 1);

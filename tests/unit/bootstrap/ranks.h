@@ -18,6 +18,7 @@
 #include "src/base/clock.h"
 #include "src/bootstrap/control_plane.h"
 #include "src/bootstrap/plane.h"
+#include "tests/support/sanitized.h"
 
 namespace tutti::bootstrap::test {
 
@@ -30,9 +31,11 @@ inline UniqueId newId() {
   return *id;
 }
 
+// For what must come to an end: long enough for slow machines.
+inline constexpr milliseconds kPatience{tutti::test::kIsSanitized ? 80000 : 20000};
+
 inline base::Result<Plane> joinAs(const UniqueId& id, int rank, int size,
-                                  milliseconds timeout = milliseconds(20000),
-                                  int fanOut = kFanOut) {
+                                  milliseconds timeout = kPatience, int fanOut = kFanOut) {
   return joinWithFanOut({.ids = {&id, 1}, .rank = rank, .size = size, .timeout = timeout}, fanOut);
 }
 

@@ -146,6 +146,7 @@ TEST(Handle, AbortWaitsForACallThatIsInside) {
   const auto handles = makePair();
   std::thread caller([&] {
     float value = 1;
+    const Handle::Call inside(*handles[0]);
     const Status status = submit(*handles[0], sumOf(&value));  // its peer never comes
     EXPECT_EQ(status.code(), Code::kInvalidUsage) << status.toString();
   });

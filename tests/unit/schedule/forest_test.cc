@@ -5,6 +5,7 @@
 #include <numeric>
 #include <random>
 
+#include "tests/support/sanitized.h"
 #include "tests/unit/schedule/scenario.h"
 
 namespace tutti::schedule {
@@ -14,11 +15,7 @@ using ir::Collective;
 using ir::Limits;
 using ir::Tree;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kLargestSize = 13;
-#else
-constexpr int kLargestSize = 33;
-#endif
+constexpr int kLargestSize = test::kIsSanitized ? 13 : 33;
 
 using Random = std::mt19937;
 

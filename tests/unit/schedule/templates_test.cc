@@ -1,4 +1,5 @@
 // Every template, proved by the validator.
+#include "tests/support/sanitized.h"
 #include "tests/unit/schedule/scenario.h"
 
 namespace tutti::schedule {
@@ -7,11 +8,7 @@ namespace {
 using ir::Collective;
 
 // Sanitized builds are some ten times slower.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kLargestSize = 13;
-#else
-constexpr int kLargestSize = 33;
-#endif
+constexpr int kLargestSize = test::kIsSanitized ? 13 : 33;
 
 struct Case {
   Collective collective;
