@@ -53,6 +53,7 @@ enum ErrorId : int {
   kErrForked = 308,            // the communicator belongs to the parent process
   kErrTopologyFile = 309,      // a topology file cannot be read or does not make sense
   kErrTopology = 310,          // a topology is not one that can be planned for
+  kErrScheduleFile = 311,      // a file with an algorithm cannot be read or is not right
 
   kErrOutOfMemory = 401,    // memory ran out
   kErrNoDevice = 402,       // no usable device

@@ -167,6 +167,12 @@ base::Result<ir::Schedule> lower(const ir::Plan& plan, int size, ir::Rank rank) 
     completed.chunkBytes = 0;
   }
   entry->add(Shape(completed, size, rank), schedule);
+  // Every slice has at least the smallest chunk, and one tree may have them all.
+  constexpr size_t kMostSlices = ir::Limits::kFifoSlotBytes / 128;
+  if (schedule.sliceWeights.size() > kMostSlices) {
+    return defect(fmt::format("the plan's forest cuts blocks into {} slices; {} are the most",
+                              schedule.sliceWeights.size(), kMostSlices));
+  }
   return schedule;
 }
 

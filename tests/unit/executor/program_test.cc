@@ -198,6 +198,66 @@ TEST(Program, RefusesSchedulesOutsideTheLimits) {
   auto badChannel = oneLane(Collective::kAllReduce, {Step{.kind = StepKind::kSignal}});
   badChannel.lanes[0].channel = ir::Limits::kChannels;
   EXPECT_FALSE(compile(badChannel, call, BlockTable{}, kStreaming).isOk());
+  badChannel.narrowBytes = {128};
+  EXPECT_TRUE(compile(badChannel, call, BlockTable{}, kStreaming).isOk());
+  badChannel.narrowBytes = {ir::Limits::kFifoSlotBytes, 128};
+  EXPECT_FALSE(compile(badChannel, call, BlockTable{}, kStreaming).isOk());
+  badChannel.narrowBytes.assign(ir::Limits::kNarrowChannels + 1, 128);
+  EXPECT_FALSE(compile(badChannel, call, BlockTable{}, kStreaming).isOk());
+}
+
+// Narrow channels begin where the one before ends; programs with other cuts say so.
+TEST(Program, NarrowChannelsHavePlacesInTheSlots) {
+  const Operand from{.space = Space::kFifo, .rank = 0, .channel = ir::Limits::kChannels + 1};
+  const Operand wide{.space = Space::kFifo, .rank = 2, .channel = 1};
+  auto schedule = oneLane(Collective::kBroadcast, {move(from, operand(Space::kOutput, 1)),
+                                                   move(wide, operand(Space::kOutput, 1))});
+  schedule.narrowBytes = {256, 128};
+  const Call call = floats(Collective::kBroadcast, 5);
+  const Program program = compiled(schedule, call);
+  EXPECT_EQ(program.operands[0].slotOffset, 256u);
+  EXPECT_TRUE(program.operands[0].isCut);
+  EXPECT_FALSE(program.operands[2].isCut);
+  EXPECT_NE(program.slotCut, 0u);
+  schedule.narrowBytes = {128, 256};
+  EXPECT_NE(compiled(schedule, call).slotCut, program.slotCut);
+}
+
+// Steps of one lane on slices of their own: each in chunks of its own, all as often as the slice that
+// needs most.
+TEST(Program, StepsOnTheirOwnSlices) {
+  const Operand from{.space = Space::kFifo, .rank = 0, .channel = 1};
+  auto schedule = oneLane(Collective::kAllGather, {move(from, operand(Space::kOutput, 1, 0)),
+                                                   move(from, operand(Space::kOutput, 1, 2))});
+  schedule.sliceWeights = {1, 3};
+  schedule.sliceChunks = {128, 256};
+  schedule.lanes[0].slice = -1;
+  auto& steps = schedule.lanes[0].steps;
+  steps[0].slice = 1;
+  steps[1].slice = 0;
+  steps[1].slices = 2;
+  const Program program = compiled(schedule, floats(Collective::kAllGather, 1024));
+  EXPECT_EQ(program.lanes[0].iterations, 12u);  // 3,072 B of slice 1 in chunks of 256 B
+  EXPECT_EQ(program.steps[0].chunkBytes, 256u);
+  EXPECT_EQ(program.steps[1].chunkBytes, 384u);
+  EXPECT_EQ(piecesOf(program, 1)[0].offset, 1024u);
+  EXPECT_EQ(piecesOf(program, 1)[0].bytes, 3072u);
+  EXPECT_EQ(piecesOf(program, 3)[0].offset, 2 * 4096u);
+  EXPECT_EQ(piecesOf(program, 3)[0].bytes, 4096u);
+}
+
+// Scratch is as long as the block that it stands for.
+TEST(Program, ScratchLikeABlock) {
+  const Operand from{.space = Space::kFifo, .rank = 0};
+  Operand to{.space = Space::kScratch, .rank = 1, .block = 0};
+  for (const int like : {-1, 0, 1}) {
+    to.like = like;
+    auto schedule = oneLane(Collective::kAllReduce, {move(from, to)}, 2);
+    schedule.scratchBlocks = 1;
+    // 100 elements: blocks of 32 and 68.
+    const Program program = compiled(schedule, floats(Collective::kAllReduce, 100));
+    EXPECT_EQ(piecesOf(program, 1)[0].bytes, like == 0 ? 128u : 272u) << like;
+  }
 }
 
 TEST(Program, RefusesATableOfAnotherSize) {

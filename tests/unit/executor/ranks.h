@@ -93,6 +93,12 @@ class Ranks {
     return made;
   }
 
+  std::shared_ptr<const Programs> programs(const ir::Schedule& schedule, const ir::Call& call) {
+    auto made = std::make_shared<Programs>();
+    made->main = compiled(schedule, call, {});
+    return made;
+  }
+
   // Runs body(rank) for every rank in a thread of its own.
   void run(const std::function<void(int)>& body) {
     std::vector<std::thread> threads;

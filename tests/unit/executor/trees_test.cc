@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <random>
 
+#include "src/schedule/msccl_xml.h"
 #include "tests/unit/executor/ranks.h"
 
 namespace tutti::executor::test {
@@ -64,20 +65,25 @@ float expected(const Call& call, int rank, int size, uint64_t i) {
   }
 }
 
-void runPlan(Ranks& ranks, int rank, const ir::Plan& plan, const Call& call) {
+void runPrograms(Ranks& ranks, int rank, const std::shared_ptr<const Programs>& programs,
+                 const Call& call) {
   const auto size = static_cast<uint64_t>(ranks.size());
   std::vector<float> input(call.count * (call.collective == Collective::kReduceScatter ? size : 1));
   for (uint64_t i = 0; i < input.size(); ++i) input[i] = valueOf(rank, i);
   std::vector<float> output(call.count * (call.collective == Collective::kAllGather ? size : 1),
                             -1.0F);
-  const auto status =
-      ranks.run(rank, ranks.programs(plan, call, rank), input.data(), output.data());
+  const auto status = ranks.run(rank, programs, input.data(), output.data());
   ASSERT_TRUE(status.isOk()) << status.toString();
   if (call.collective == Collective::kReduce && rank != call.root) return;
   for (uint64_t i = 0; i < output.size(); ++i) {
     ASSERT_EQ(output[i], expected(call, rank, ranks.size(), i))
-        << toString(plan) << ", rank " << rank << ", element " << i << " of " << toString(call);
+        << programs->main.algorithm << ", rank " << rank << ", element " << i << " of "
+        << toString(call);
   }
+}
+
+void runPlan(Ranks& ranks, int rank, const ir::Plan& plan, const Call& call) {
+  runPrograms(ranks, rank, ranks.programs(plan, call, rank), call);
 }
 
 constexpr Collective kCollectives[] = {Collective::kAllReduce, Collective::kReduce,
@@ -137,6 +143,33 @@ TEST(Trees, asTheFallback) {
   ranks.run([&](int rank) {
     for (int round = 0; round < 3; ++round) runPlan(ranks, rank, plan, call);
   });
+}
+
+// What another wrote: Schedules that come from a file run like any.
+TEST(Trees, throughAFileAndBack) {
+  Ranks ranks(4);
+  Random random(11);
+  for (const auto collective : kCollectives) {
+    const Call call{collective, ir::DataType::kFloat32, ir::RedOp::kSum, 40001, 3};
+    ir::Plan plan = randomPlan(random, call, 4);
+    if (collective == Collective::kAllGather || collective == Collective::kReduceScatter) {
+      plan.algorithm = collective == Collective::kAllGather ? "bruck" : "halving";
+    }
+    std::vector<ir::Schedule> schedules;
+    for (ir::Rank rank = 0; rank < 4; ++rank) {
+      schedules.push_back(schedule::lower(plan, 4, rank).take());
+    }
+    const auto text = schedule::writeMscclXml(schedules, plan.algorithm);
+    ASSERT_TRUE(text.isOk()) << text.status().toString();
+    const auto read = schedule::readMscclXml(*text, "it.xml");
+    ASSERT_TRUE(read.isOk()) << read.status().toString();
+    ranks.run([&](int rank) {
+      const auto programs = ranks.programs(read->ranks[static_cast<size_t>(rank)], call);
+      for (int round = 0; round < 3; ++round) {
+        ASSERT_NO_FATAL_FAILURE(runPrograms(ranks, rank, programs, call)) << toString(call);
+      }
+    });
+  }
 }
 
 // Sends and receives have slots of their own.

@@ -46,6 +46,45 @@ TEST(Slices, followTheWeights) {
       100u);
 }
 
+TEST(Slices, makeRuns) {
+  const std::vector<int32_t> weights = {1, 2, 5, 8};
+  for (const uint64_t count : {0, 5, 16 * 128, 100001}) {
+    for (int first = 0; first < 4; ++first) {
+      const BlockRange run = weightedSlice(count, 1, weights, first, 4 - first);
+      const BlockRange head = weightedSlice(count, 1, weights, first);
+      EXPECT_EQ(run.begin, head.begin);
+      EXPECT_EQ(run.begin + run.length, count);
+      if (first == 3) continue;
+      const BlockRange tail = weightedSlice(count, 1, weights, first + 1, 3 - first);
+      EXPECT_EQ(tail.begin, head.begin + head.length);
+    }
+  }
+}
+
+TEST(Parts, areTheLanesOrTheSteps) {
+  Schedule schedule;
+  schedule.sliceWeights = {1, 2, 1};
+  schedule.sliceChunks = {128, 256, 384};
+  Step step;
+  step.slice = 1;
+  step.slices = 2;
+  EXPECT_EQ(partOf(schedule, {.slice = 2, .chunkBytes = 1024, .steps = {}}, step),
+            (Part{2, 1, 1024}));
+  const Lane mixed{.slice = -1, .steps = {}};
+  EXPECT_EQ(partOf(schedule, mixed, step), (Part{1, 2, 640}));
+  EXPECT_EQ(rulingParts(schedule, mixed),
+            (std::vector<Part>{{0, 1, 128}, {1, 1, 256}, {2, 1, 384}}));
+  EXPECT_EQ(rulingParts(schedule, {.slice = 0, .chunkBytes = 512, .steps = {}}),
+            (std::vector<Part>{{0, 1, 512}}));
+}
+
+TEST(Narrow, channelsLieSideBySide) {
+  const std::vector<uint64_t> widths = {128, 512, 256};
+  EXPECT_EQ(narrowOffset(widths, 0), 0u);
+  EXPECT_EQ(narrowOffset(widths, 2), 640u);
+  EXPECT_EQ(narrowOffset(widths, 3), 896u);
+}
+
 TEST(Iterations, coverTheLongestBlock) {
   EXPECT_EQ(iterationCount(0, 128), 1u);
   EXPECT_EQ(iterationCount(1000, 0), 1u);
@@ -94,6 +133,23 @@ Schedule example() {
   wait.kind = StepKind::kSignal;
   lane.steps.push_back(wait);
   schedule.lanes.push_back({});
+  schedule.sliceChunks = {384, 128};
+  schedule.narrowBytes = {4096, 128};
+  Lane& mixed = schedule.lanes.emplace_back();
+  mixed = {.channel = 4, .slice = -1, .blocks = 1, .chunkBytes = 0, .steps = {}};
+  Step part;
+  part.sources = {{.space = Space::kFifo, .rank = 1, .channel = 3}};
+  part.destinations = {{.space = Space::kScratch, .rank = 2, .block = 1, .blocks = 2, .like = 3}};
+  part.slice = 0;
+  part.slices = 2;
+  part.afterLane = 1;
+  mixed.steps.push_back(part);
+  part = {};
+  part.kind = StepKind::kPass;
+  part.slice = 1;
+  part.afterLane = 0;
+  part.afterStep = 2;
+  mixed.steps.push_back(part);
   return schedule;
 }
 
@@ -111,6 +167,8 @@ TEST(ScheduleText, looksLikeThis) {
   EXPECT_EQ(toString(example()),
             "schedule reduce_scatter example rank 2 of 4 root 1\n"
             "slices 3 1\n"
+            "slice_chunks 384 128\n"
+            "narrow 4096 128\n"
             "scratch 5\n"
             "peer_memory kernel_copy\n"
             "lane channel 1 slice 1 blocks 4 chunk 16384\n"
@@ -119,7 +177,10 @@ TEST(ScheduleText, looksLikeThis) {
             "  wait 3 from 0 3\n"
             "  attach 3 from all after 0.0\n"
             "  signal 0\n"
-            "lane channel 0 slice 0 blocks 1 chunk 0\n");
+            "lane channel 0 slice 0 blocks 1 chunk 0\n"
+            "lane channel 4 slice -1 blocks 1 chunk 0\n"
+            "  move fifo(1,3) -> scratch[1:2]~3 slices 0:2 after 1.0\n"
+            "  pass slices 1:1 after 0.2\n");
 }
 
 TEST(ScheduleText, errorsNameTheLine) {
@@ -129,8 +190,9 @@ TEST(ScheduleText, errorsNameTheLine) {
   for (const std::string line :
        {"move in[0]", "move in[0] -> out[0] -> out[1]", "move in[x] -> out[0]", "fly 3",
         "move in[0] -> out[0] after 1", "wait 1 from", "move in[0 -> out[0]",
-        "move fifo(1 -> out[0]", "signal", "signal 1 2", "move in[99999999999] -> out[0]", "",
-        "lane channel 0"}) {
+        "move fifo(1 -> out[0]", "signal", "signal 1 2", "pass 1", "pass slices 2",
+        "move in[0] -> out[0] slices", "move in[0] -> out[0] after 1.1 slices 1:1",
+        "move in[0]~ -> out[0]", "move in[99999999999] -> out[0]", "", "lane channel 0"}) {
     const auto read = parseSchedule(lane + line + "\n");
     ASSERT_FALSE(read.isOk()) << line;
     EXPECT_NE(read.status().text().find("line 5"), std::string_view::npos) << line;

@@ -251,6 +251,21 @@ TEST(Trees, whatIsNoneIsRefused) {
                    "no tree from 3"));
   EXPECT_TRUE(says(complaint(Collective::kAllGather, [](Trees& trees) { trees[0].weight += 1; }),
                    "add up to"));
+  EXPECT_TRUE(says(complaint(Collective::kAllGather,
+                             [](Trees& trees) {
+                               const Trees before = trees;
+                               trees.clear();
+                               for (ir::Rank root = 0; root < 5; ++root) {
+                                 const auto any = std::find_if(
+                                     before.begin(), before.end(),
+                                     [root](const Tree& tree) { return tree.root == root; });
+                                 for (int each = 0; each < 600; ++each) {
+                                   trees.push_back(*any);
+                                   trees.back().weight = 1;
+                                 }
+                               }
+                             }),
+                   "600 slices; 512 are the most"));
 }
 
 // ---- planted mistakes -------------------------------------------------------------------------

@@ -98,6 +98,19 @@ TEST(SegmentLayout, SlotsAndPostsAreUsedAgainInTurn) {
   EXPECT_NE(&view.post(5, 1), &view.post(6, 1));
 }
 
+TEST(SegmentLayout, NarrowChannelsAreColumnsOfTheFirstOnesSlots) {
+  const SegmentView view{reinterpret_cast<std::byte*>(uintptr_t{1} << 30), 3};
+  constexpr int kNarrow = ir::Limits::kChannels;
+  for (const uint64_t message : {0, 3, 5}) {
+    const SlotView wide = view.slot(1, 0, message);
+    const SlotView narrow = view.slot(1, kNarrow + 7, message, 4096);
+    EXPECT_EQ(narrow.payload, wide.payload + 4096);
+    EXPECT_NE(narrow.head, wide.head);
+    EXPECT_EQ(narrow.data(48), narrow.head->inlinePayload) << "short ones share nothing";
+    EXPECT_EQ(narrow.data(49), narrow.payload);
+  }
+}
+
 TEST(SegmentLayout, ATagTellsNumberAndSignature) {
   const uint64_t tag = makeTag(7, 0xabcdef0123456789u);
   EXPECT_EQ(tagNumber(tag), 7u);
