@@ -27,8 +27,8 @@ struct MscclStep {
   int line = 0;
 };
 
-// What the steps of a type do. The result of a step is what it received, combined with its source or
-// not, or its source.
+// What the steps of a type do. The result of a step is what it received, combined with its source
+// or not, or its source.
 struct MscclWords {
   std::string_view type;
   bool receives = false;
@@ -77,8 +77,8 @@ struct MscclPlaces {
   // Block and slice of a chunk as the Schedule sees them.
   int blockOf(MscclBuffer buffer, int chunk) const;
   int sliceOf(int chunk) const { return isVector ? 0 : chunk % slices; }
-  // The chunk of the output that is the same memory as this one of the input where rank is in place;
-  // -1: none.
+  // The chunk of the output that is the same memory as this one of the input where rank is in
+  // place; -1: none.
   int outputAt(ir::Rank rank, int inputChunk) const;
 
   ir::Collective collective;

@@ -1,5 +1,5 @@
-// From thread blocks to lanes: what a run of the file (msccl_run.h) wrote down becomes Schedules, which
-// are proved before anybody gets them.
+// From thread blocks to lanes: what a run of the file (msccl_run.h) wrote down becomes Schedules,
+// which are proved before anybody gets them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -149,7 +149,7 @@ base::Result<Cut> cutFor(MscclRunner& runner, std::string_view name) {
                        base::kErrScheduleFile);
 }
 
-// Where nothing is to be done in place, an output that is not the input needs a copy of it.
+// Where a file for use in place has nothing to do, an output that is not the input needs a copy.
 ir::Lane copiesOf(MscclRunner& runner, ir::Rank self) {
   const MscclPlaces& places = runner.places();
   const MscclRankState& state = runner.ranks()[static_cast<size_t>(self)];
@@ -198,7 +198,7 @@ ir::Schedule scheduleOf(MscclRunner& runner, ir::Rank self, const Cut& cut) {
   schedule.scratchBlocks = state.scratchBlocks;
   schedule.narrowBytes = cut.narrowBytes;
   schedule.lanes = LaneMaker(state).make();
-  ir::Lane copies = copiesOf(runner, self);
+  ir::Lane copies = runner.file().isForInPlace ? copiesOf(runner, self) : ir::Lane();
   if (!copies.steps.empty()) schedule.lanes.push_back(std::move(copies));
   for (ir::Lane& lane : schedule.lanes) finishLane(places, cut, lane);
   return schedule;

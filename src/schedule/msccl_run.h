@@ -1,5 +1,5 @@
-// Runs an MSCCL file once, on memory that knows what each chunk holds, and writes down every step as
-// it happens. So it is known which reads of a buffer find the input and which a result, which
+// Runs an MSCCL file once, on memory that knows what each chunk holds, and writes down every step
+// as it happens. So it is known which reads of a buffer find the input and which a result, which
 // combination is the last, and an order in which everything comes to an end with the FIFOs that
 // there are. Private to this room.
 #pragma once
@@ -74,6 +74,7 @@ class MscclRunner {
 
   // After run:
   std::vector<MscclRankState>& ranks() { return ranks_; }
+  const MscclFile& file() const { return file_; }
   const MscclPlaces& places() const { return places_; }
   int longestMessage() const { return longestMessage_; }  // in chunks
   size_t channels() const;                                // of the ordered pair that uses most

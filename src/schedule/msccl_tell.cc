@@ -130,8 +130,8 @@ class RankWriter {
 
   // ---- thread blocks
 
-  // Pairs the FIFOs that a lane reads with those that it writes, where a step does both: such a step
-  // is told in one word.
+  // Pairs the FIFOs that a lane reads with those that it writes, where a step does both: such a
+  // step is told in one word.
   void makeBlocks(const ir::Lane& lane) {
     receiver_.clear();
     sender_.clear();

@@ -30,17 +30,17 @@ struct MscclAlgorithm {
 // Schedule writes to its output or to scratch. Protocols and numbers of chunks per loop have no
 // counterpart: chunks are as long as slots allow.
 //
-// Fails with an invalid argument that names file and line where the text is no XML, says what cannot
-// be, waits for ever, or computes something else than its collective.
+// Fails with an invalid argument that names file and line where the text is no XML, says what
+// cannot be, waits for ever, or computes something else than its collective.
 base::Result<MscclAlgorithm> readMscclXml(std::string_view text, std::string_view file);
 
 // The Schedules of all ranks, in order, as XML that readMscclXml reads back. Weights become numbers
-// of chunks; lanes that receive from or send to several peers become several thread blocks that wait
-// for each other. Rounding differs where a step combines more than two operands: here they are
+// of chunks; lanes that receive from or send to several peers become several thread blocks that
+// wait for each other. Rounding differs where a step combines more than two operands: here they are
 // combined one by one.
 //
-// Fails (unsupported) where the format has no words for it: other collectives, posts, peers' memory,
-// runs of blocks of which only some slices are meant, more than 4,096 chunks.
+// Fails (unsupported) where the format has no words for it: other collectives, posts, peers'
+// memory, runs of blocks of which only some slices are meant, more than 4,096 chunks.
 base::Result<std::string> writeMscclXml(std::span<const ir::Schedule> ranks, std::string_view name);
 
 }  // namespace tutti::schedule

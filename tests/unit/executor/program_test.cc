@@ -223,8 +223,8 @@ TEST(Program, NarrowChannelsHavePlacesInTheSlots) {
   EXPECT_NE(compiled(schedule, call).slotCut, program.slotCut);
 }
 
-// Steps of one lane on slices of their own: each in chunks of its own, all as often as the slice that
-// needs most.
+// Steps of one lane on slices of their own: each in chunks of its own, all as often as the slice
+// that needs most.
 TEST(Program, StepsOnTheirOwnSlices) {
   const Operand from{.space = Space::kFifo, .rank = 0, .channel = 1};
   auto schedule = oneLane(Collective::kAllGather, {move(from, operand(Space::kOutput, 1, 0)),
