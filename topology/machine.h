@@ -21,6 +21,9 @@ struct PciLink {
   bool operator==(const PciLink&) const = default;
 };
 
+// Stands for what a source does not say.
+inline constexpr PciLink kDefaultPciLink{8'000, 16};
+
 // What a link gives applications each way, in kB/s: lanes * speed / 80 GB/s, where speed is 15, 30,
 // 60, 120, 240, 480 for 2.5, 5, 8, 16, 32, 64 GT/s (NCCL's constants, protocol overhead off). 0 if
 // a part is not said or is none that exists.

@@ -411,10 +411,14 @@ class NcclReader {
       return;
     }
     if (part(wire.to).kind == NodeKind::kHost) wire.kind = LinkKind::kChip;
-    const bool isFromSwitch = part(wire.from).kind == NodeKind::kSwitch;
-    const auto rate = nccl::deviceRate(part(isFromSwitch ? wire.to : wire.from).model);
-    if (!rate) wire.provenance = Provenance::kTable;
-    wire.rate = rate.value_or(element.name == "xgmi" ? nccl::xgmiRate({}) : nccl::nvlinkRate(0));
+    const auto own = nccl::deviceRate(part(wire.from).model);
+    const auto other = nccl::deviceRate(part(wire.to).model);
+    if (!own && !other) {
+      wire.provenance = Provenance::kTable;
+      wire.rate = element.name == "xgmi" ? nccl::xgmiRate({}) : nccl::nvlinkRate(0);
+    } else {
+      wire.rate = std::min(own.value_or(kMostCapacity), other.value_or(kMostCapacity));
+    }
   }
 
   std::string file_;

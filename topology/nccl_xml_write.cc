@@ -245,8 +245,16 @@ class NcclWriter {
     if (up < 0) return {};
     const Link& l = link(up);
     const PciLink pci = exactLink(l.capacity).value_or(linkBelow(l.capacity));
-    if (l.provenance != Provenance::kTable || pci.lanes != 16) return linkAttributes(pci);
-    return pci.megatransfers == 8'000 ? "" : linkAttributes({pci.megatransfers, 0});
+    const bool isTable = l.provenance == Provenance::kTable;
+    if (isTable && pci == kDefaultPciLink) return {};
+    if (isTable && pci.lanes == kDefaultPciLink.lanes) {
+      return linkAttributes({pci.megatransfers, 0});
+    }
+    for (const int32_t lanes : kLanes) {
+      const bool isSame = effectiveRate({kDefaultPciLink.megatransfers, lanes}) == l.capacity;
+      if (isTable && isSame) return fmt::format(" link_width=\"{}\"", lanes);
+    }
+    return linkAttributes(pci);
   }
 
   // The links of a device are its function's, where several devices are pieces of one.
@@ -275,8 +283,9 @@ class NcclWriter {
     const Node& from = node(l.from);
     const Node& to = node(l.to);
     const bool isAmd = from.model.starts_with("gfx");
-    int64_t rate = nccl::deviceRate(from.model).value_or(nccl::nvlinkRate(0));
-    if (const auto other = nccl::deviceRate(to.model)) rate = std::min(rate, *other);
+    int64_t rate = std::min(nccl::deviceRate(from.model).value_or(kMostCapacity),
+                            nccl::deviceRate(to.model).value_or(kMostCapacity));
+    if (rate == kMostCapacity) rate = nccl::nvlinkRate(0);
     const bool isSwitch = to.kind == NodeKind::kSwitch;
     const bool isForAll = isSwitch && to.host.empty() && hasSeveralHosts_;
     line("<{} target=\"{}\" count=\"{}\" tclass=\"{}\"/>", isAmd ? "xgmi" : "nvlink",

@@ -12,7 +12,6 @@
 namespace tutti::topology {
 namespace {
 
-constexpr PciLink kDefaultLink{8'000, 16};
 constexpr PciLink kPlaceholderLink{2'500, 1};
 constexpr int32_t kLaneCounts[] = {1, 2, 4, 8, 12, 16, 32};
 constexpr int64_t kVirtualBridgeRatio = 8;
@@ -127,9 +126,9 @@ class Sanitiser {
       const PciLink before = p.pci;
       const bool isLaneCount = std::find(std::begin(kLaneCounts), std::end(kLaneCounts),
                                          p.pci.lanes) != std::end(kLaneCounts);
-      if (!isLaneCount) p.pci.lanes = kDefaultLink.lanes;
+      if (!isLaneCount) p.pci.lanes = kDefaultPciLink.lanes;
       if (wireRate({p.pci.megatransfers, 1}) == 0) {
-        p.pci.megatransfers = kDefaultLink.megatransfers;
+        p.pci.megatransfers = kDefaultPciLink.megatransfers;
       }
       if (p.pci == before) continue;
       p.provenance = Provenance::kTable;
@@ -189,7 +188,7 @@ class Sanitiser {
 
   void widenFor(const Part& nic, Part& function) {
     const PciLink before = function.pci;
-    function.pci = kDefaultLink;
+    function.pci = kDefaultPciLink;
     while (effectiveRate(function.pci) < nic.rate && function.pci.megatransfers < 64'000) {
       function.pci.megatransfers *= 2;
     }

@@ -103,11 +103,16 @@ TEST(NcclXml, XgmiByArchitecture) {
 
 // The slower end decides.
 TEST(NcclXml, UnlikeDevices) {
-  const Loaded loaded =
-      loadText(machine(cpu(0, gpu("0000:01:00.0", 0, nvlink("0000:02:00.0", 2, ""), "86") +
-                                  gpu("0000:02:00.0", 1, nvlink("0000:01:00.0", 2, ""), "80"))));
-  EXPECT_EQ(capacity(loaded.topology, "gpu0", "gpu1"), 24'000'000);
-  expectRoundTrip(loaded.topology);
+  const std::string there = nvlink("0000:02:00.0", 2, "");
+  const std::string back = nvlink("0000:01:00.0", 2, "");
+  const std::pair<std::string, std::string> cases[] = {{there, back}, {there, ""}, {"", back}};
+  for (const auto& [first, second] : cases) {
+    const Loaded loaded = loadText(machine(
+        cpu(0, gpu("0000:01:00.0", 0, first, "86") + gpu("0000:02:00.0", 1, second, "80"))));
+    EXPECT_EQ(capacity(loaded.topology, "gpu0", "gpu1"), 24'000'000);
+    EXPECT_EQ(capacity(loaded.topology, "gpu1", "gpu0"), 24'000'000);
+    expectRoundTrip(loaded.topology);
+  }
 }
 
 TEST(NcclXml, AllSwitchesAreOne) {

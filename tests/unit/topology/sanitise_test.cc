@@ -37,6 +37,7 @@ TEST(Sanitise, LinksWithoutWidthOrSpeed) {
     EXPECT_TRUE(hasNote(loaded, {"box.xml:3: gpu0: PCI link", before, "taken as"}))
         << attributes << "\n"
         << joined(loaded.notes);
+    expectRoundTrip(loaded.topology);
   }
 }
 
