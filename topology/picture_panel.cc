@@ -280,24 +280,25 @@ void placeHubs(std::vector<HubSpan> spans, double left, double right, double y, 
   std::stable_sort(spans.begin(), spans.end(), [](const HubSpan& a, const HubSpan& b) {
     return a.low + a.high < b.low + b.high;
   });
-  const auto count = static_cast<double>(spans.size());
-  const double step = count == 0 ? 0 : (right - left) / count;
-  const double width = std::min(1.4 * kBoxWidth, step - kApart);
-  bool areApart = true;   // as bars
-  bool areSpread = true;  // as boxes in the middle of what they span
+  const auto middle = [&](size_t i) { return (spans[i].low + spans[i].high) / 2; };
+  const auto count = static_cast<double>(std::max<size_t>(1, spans.size()));
+  const double step = (right - left) / count;
+  double nearest = step;
+  bool areApart = true;  // as bars
   for (size_t i = 1; i < spans.size(); ++i) {
-    const HubSpan& a = spans[i - 1];
-    const HubSpan& b = spans[i];
-    areApart = areApart && b.low > a.high + kApart;
-    areSpread = areSpread && (b.low + b.high - a.low - a.high) / 2 > width + kApart;
+    areApart = areApart && spans[i].low > spans[i - 1].high + kApart;
+    nearest = std::min(nearest, middle(i) - middle(i - 1));
   }
+  // Boxes stand in the middle of what they span if that is not too narrow for them.
+  const bool areSpread = nearest - kApart > 0.75 * kBoxWidth;
+  const double pitch = areSpread ? nearest : step;
+  const double width = std::min(1.4 * kBoxWidth, pitch - std::min(kApart, pitch / 10));
   for (size_t i = 0; i < spans.size(); ++i) {
     Rect at{spans[i].low, y, spans[i].high - spans[i].low, kBoxHeight};
     if (!areApart) {
       const double even = left + (static_cast<double>(i) + 0.5) * step;
-      const double middle = (spans[i].low + spans[i].high) / 2;
       at.width = width;
-      at.x = (areSpread ? middle : even) - width / 2;
+      at.x = (areSpread ? middle(i) : even) - width / 2;
     }
     boxes.push_back({spans[i].node, at, areApart, row, arcRoom});
   }

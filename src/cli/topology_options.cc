@@ -39,7 +39,8 @@ std::string nameOf(const std::vector<Loaded>& loaded, int copies,
                    const topology::NetworkSpec& network) {
   std::string name;
   for (const Loaded& machine : loaded) {
-    name += fmt::format("{}{} x {}", name.empty() ? "" : " + ", copies, machine.topology.name);
+    const std::string count = copies == 1 ? "" : fmt::format("{} x ", copies);
+    name += fmt::format("{}{}{}", name.empty() ? "" : " + ", count, machine.topology.name);
   }
   return fmt::format("{}, {}", name, topology::toString(network));
 }

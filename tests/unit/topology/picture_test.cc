@@ -241,6 +241,7 @@ TEST(Svg, IsReadableForMachinesAndClusters) {
   expectReadable(composed(machine, 3, "wan:AB=10Gb,BC=40Gb,CA=100Gb"));
   expectReadable(composed(machine, 5, "fat:leaf=2,over=2"));
   expectReadable(composed(machine, 7, "rails:up=10"));
+  expectReadable(composed(makeStar(100, 5), 2, "rails:1"));
   expectReadable(composed(makeStar(3, 5), 4, "wan:A=1,B=2,nic=5"));
 }
 
