@@ -101,8 +101,8 @@ constexpr Algorithm kTable[] = {
 
 std::span<const Algorithm> algorithms() { return kTable; }
 
-Load overFifos(const Algorithm& algorithm, const Extent& extent) {
-  Load load = algorithm.load(extent);
+RankLoad overFifos(const Algorithm& algorithm, const Extent& extent) {
+  RankLoad load = algorithm.load(extent);
   const double others = (extent.n - 1) * extent.bytes;
   load.ends = 2 * (extent.n - 1);
   load.copied = std::max(load.copied, (extent.n + 1) / 2 * extent.bytes);
@@ -115,9 +115,9 @@ Load overFifos(const Algorithm& algorithm, const Extent& extent) {
   return load;
 }
 
-Load byKernelCopies(const Algorithm& algorithm, const Extent& extent) {
-  const Load mapped = algorithm.load(extent);
-  Load load = mapped;
+RankLoad byKernelCopies(const Algorithm& algorithm, const Extent& extent) {
+  const RankLoad mapped = algorithm.load(extent);
+  RankLoad load = mapped;
   const double others = (extent.n - 1) * extent.bytes;
   switch (algorithm.collective) {
     // Blocks are read, combined, and the result is written to the others.

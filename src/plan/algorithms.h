@@ -31,7 +31,7 @@ struct Algorithm {
   ir::Collective collective;
   std::string_view name;
   Way way;
-  Load (*load)(const Extent&);
+  RankLoad (*load)(const Extent&);
   // kFifo and kBoardOrFifo; null stands for 1, 1 and 0.
   int (*parts)(int size) = nullptr;             // blocks and slices that the vector is cut into
   int (*blocksPerMessage)(int size) = nullptr;  // the longest run
@@ -46,10 +46,10 @@ struct Algorithm {
 std::span<const Algorithm> algorithms();
 
 // kBoardOrFifo over FIFOs: what the load becomes there.
-Load overFifos(const Algorithm& algorithm, const Extent& extent);
+RankLoad overFifos(const Algorithm& algorithm, const Extent& extent);
 
 // kPeerMemory by kernel-assisted copies.
-Load byKernelCopies(const Algorithm& algorithm, const Extent& extent);
+RankLoad byKernelCopies(const Algorithm& algorithm, const Extent& extent);
 
 // Bytes of one post.
 uint64_t postBytes(const ir::Call& call, int size);

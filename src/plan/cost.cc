@@ -20,7 +20,7 @@ double handOverNs(const Machine& machine, double fan, double changesNs) {
   return costs.signalNs * (1 + more / kFlagOverlap) + changesNs;
 }
 
-double peerCopyRate(const Machine& machine, const Load& load) {
+double peerCopyRate(const Machine& machine, const RankLoad& load) {
   const ir::CostConstants& costs = machine.costs;
   if (load.traffic * machine.ranksPerCore <= costs.cacheBytes) return costs.peerCopyBytesPerSecond;
   if (load.traffic * machine.size <= costs.sharedCacheBytes) {
@@ -29,7 +29,7 @@ double peerCopyRate(const Machine& machine, const Load& load) {
   return costs.peerCopyMemoryBytesPerSecond;
 }
 
-double workNs(const Machine& machine, const Load& load, double iterations, double chunkBytes) {
+double workNs(const Machine& machine, const RankLoad& load, double iterations, double chunkBytes) {
   const ir::CostConstants& costs = machine.costs;
   const bool dataFits = load.traffic * machine.ranksPerCore <= costs.cacheBytes;
   const double core = machine.ranksPerCore * (nsOf(load.copied, costs.copyBytesPerSecond) +
@@ -57,7 +57,7 @@ Machine::Machine(const ir::World& world)
       ranksPerCore(world.ranksPerCore()),
       costs(world.costs) {}
 
-uint64_t predictNs(const Machine& machine, const Load& load, uint64_t iterations,
+uint64_t predictNs(const Machine& machine, const RankLoad& load, uint64_t iterations,
                    uint64_t chunkBytes) {
   const auto count = static_cast<double>(iterations);
   const double changes = (std::ceil(machine.ranksPerCore) - 1) * machine.costs.switchNs;

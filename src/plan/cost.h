@@ -1,7 +1,7 @@
 // The time model. Private to this room.
 //
-// An algorithm describes its Load on the busiest rank in closed form (loads.cc); predictNs
-// turns a Load into time on a Machine. The model ranks algorithms; it does not promise the figure.
+// An algorithm describes its RankLoad on the busiest rank in closed form (loads.cc); predictNs
+// turns a RankLoad into time on a Machine. The model ranks algorithms; it does not promise the figure.
 //
 //   T = repeats * rounds * handOver(fan)               dependent hand-overs
 //     + iterations * ends * stepNs * q                 the executor's own work
@@ -43,7 +43,7 @@ struct Machine {
 };
 
 // The part of one collective on its busiest rank, in bytes unless said otherwise.
-struct Load {
+struct RankLoad {
   double rounds = 0;      // number of dependent hand-overs
   double fan = 1;         // number of messages or posts that a rank waits for in one round
   double ends = 0;        // number of messages sent and received, posts made and read
@@ -60,7 +60,7 @@ struct Load {
 };
 
 // Whole nanoseconds of `load` in `iterations` chunks of `chunkBytes`.
-uint64_t predictNs(const Machine& machine, const Load& load, uint64_t iterations,
+uint64_t predictNs(const Machine& machine, const RankLoad& load, uint64_t iterations,
                    uint64_t chunkBytes);
 
 }  // namespace tutti::plan

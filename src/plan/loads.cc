@@ -10,13 +10,13 @@ namespace tutti::plan {
 namespace {
 
 // Everyone posts once and reads the posts of all others.
-Load oneRound(const Extent& e) { return {.rounds = 1, .fan = e.n - 1, .ends = e.n}; }
+RankLoad oneRound(const Extent& e) { return {.rounds = 1, .fan = e.n - 1, .ends = e.n}; }
 
 // Expose and attach, then signal and wait.
-Load inPlace(const Extent& e) { return {.rounds = 2, .fan = e.n - 1, .ends = 2 * e.n}; }
+RankLoad inPlace(const Extent& e) { return {.rounds = 2, .fan = e.n - 1, .ends = 2 * e.n}; }
 
 // One lane whose steps each wait for the one before.
-Load inTurn(double rounds) {
+RankLoad inTurn(double rounds) {
   return {.rounds = rounds, .ends = 2 * rounds, .inFlight = 1, .isRepeated = true};
 }
 
@@ -34,25 +34,25 @@ double log2OfPowerBelow(const Extent& e) { return foldRounds(e) > 0 ? e.log - 1 
 
 // ---- all_reduce -------------------------------------------------------------------------------
 
-Load allReduceOneShot(const Extent& e) {
-  Load load = oneRound(e);
+RankLoad allReduceOneShot(const Extent& e) {
+  RankLoad load = oneRound(e);
   load.copied = e.bytes;
   load.combined = e.n * e.bytes;
   load.traffic = (e.n + 2) * e.bytes;
   return load;
 }
 
-Load allReduceDirect(const Extent& e) {
-  Load load = inPlace(e);
+RankLoad allReduceDirect(const Extent& e) {
+  RankLoad load = inPlace(e);
   load.combined = e.bytes;
   load.copied = (e.n - 1) / e.n * e.bytes / 2;
   load.traffic = 2 * e.bytes;
   return load;
 }
 
-Load allReduceTwoShot(const Extent& e) {
+RankLoad allReduceTwoShot(const Extent& e) {
   const double others = (e.n - 1) / e.n * e.bytes;
-  Load load{.rounds = 2, .fan = e.n - 1, .ends = 4 * (e.n - 1)};
+  RankLoad load{.rounds = 2, .fan = e.n - 1, .ends = 4 * (e.n - 1)};
   load.copied = 2.5 * others;
   load.combined = e.bytes;
   load.staged = 4 * others;
@@ -63,9 +63,9 @@ Load allReduceTwoShot(const Extent& e) {
   return load;
 }
 
-Load allReduceRecursiveDoubling(const Extent& e) {
+RankLoad allReduceRecursiveDoubling(const Extent& e) {
   const double steps = log2OfPowerBelow(e);
-  Load load = inTurn(steps + foldRounds(e));
+  RankLoad load = inTurn(steps + foldRounds(e));
   load.copied = (steps + foldRounds(e)) * e.bytes;
   load.combined = 2 * (steps + foldRounds(e) / 2) * e.bytes;
   load.staged = 2 * load.copied;
@@ -74,10 +74,10 @@ Load allReduceRecursiveDoubling(const Extent& e) {
   return load;
 }
 
-Load allReduceHalvingDoubling(const Extent& e) {
+RankLoad allReduceHalvingDoubling(const Extent& e) {
   const double moved = (1 - 1 / powerBelow(e)) * e.bytes;
   const double folded = foldRounds(e) / 2 * e.bytes;
-  Load load = inTurn(2 * log2OfPowerBelow(e) + foldRounds(e));
+  RankLoad load = inTurn(2 * log2OfPowerBelow(e) + foldRounds(e));
   load.copied = 3 * moved + folded;
   load.combined = 2 * moved + 2 * folded;
   load.staged = 4 * moved + 4 * folded;
@@ -86,9 +86,9 @@ Load allReduceHalvingDoubling(const Extent& e) {
   return load;
 }
 
-Load allReduceRing(const Extent& e) {
+RankLoad allReduceRing(const Extent& e) {
   const double others = (e.n - 1) / e.n * e.bytes;
-  Load load = inTurn(2 * (e.n - 1));
+  RankLoad load = inTurn(2 * (e.n - 1));
   load.copied = 1.5 * others + e.bytes / e.n;
   load.combined = 2 * others;
   load.staged = 4 * others;
@@ -97,8 +97,8 @@ Load allReduceRing(const Extent& e) {
   return load;
 }
 
-Load allReduceDoubleTree(const Extent& e) {
-  Load load{.rounds = 2 * e.log, .fan = 2, .ends = 10};
+RankLoad allReduceDoubleTree(const Extent& e) {
+  RankLoad load{.rounds = 2 * e.log, .fan = 2, .ends = 10};
   load.copied = 2 * e.bytes;
   load.combined = 1.5 * e.bytes;
   load.staged = 4 * e.bytes;
@@ -111,24 +111,24 @@ Load allReduceDoubleTree(const Extent& e) {
 
 // ---- reduce -----------------------------------------------------------------------------------
 
-Load reduceOneShot(const Extent& e) {
-  Load load = oneRound(e);
+RankLoad reduceOneShot(const Extent& e) {
+  RankLoad load = oneRound(e);
   load.combined = e.n * e.bytes;
   load.copied = e.bytes;
   load.traffic = 3 * e.bytes;
   return load;
 }
 
-Load reduceDirect(const Extent& e) {
-  Load load = inPlace(e);
+RankLoad reduceDirect(const Extent& e) {
+  RankLoad load = inPlace(e);
   load.combined = e.bytes;
   load.traffic = e.bytes + e.bytes / e.n;
   return load;
 }
 
-Load reduceTwoShot(const Extent& e) {
+RankLoad reduceTwoShot(const Extent& e) {
   const double others = (e.n - 1) / e.n * e.bytes;
-  Load load{.rounds = 2, .fan = e.n - 1, .ends = 3 * (e.n - 1)};
+  RankLoad load{.rounds = 2, .fan = e.n - 1, .ends = 3 * (e.n - 1)};
   load.copied = 2 * others;
   load.combined = e.bytes;
   load.staged = 2 * others + 2 * others / e.n;
@@ -139,8 +139,8 @@ Load reduceTwoShot(const Extent& e) {
   return load;
 }
 
-Load reduceTree(const Extent& e) {
-  Load load{.rounds = e.log, .fan = 1, .ends = e.log + 1};
+RankLoad reduceTree(const Extent& e) {
+  RankLoad load{.rounds = e.log, .fan = 1, .ends = e.log + 1};
   load.combined = (e.log + 1) * e.bytes;
   load.staged = 2 * e.bytes;
   load.traffic = e.bytes + e.bytes / e.n;
@@ -150,8 +150,8 @@ Load reduceTree(const Extent& e) {
   return load;
 }
 
-Load reduceDoubleTree(const Extent& e) {
-  Load load{.rounds = e.log + 1, .fan = 2, .ends = 5};
+RankLoad reduceDoubleTree(const Extent& e) {
+  RankLoad load{.rounds = e.log + 1, .fan = 2, .ends = 5};
   load.combined = 1.5 * e.bytes;
   load.copied = 0.5 * e.bytes;
   load.staged = 2 * e.bytes;
@@ -162,8 +162,8 @@ Load reduceDoubleTree(const Extent& e) {
   return load;
 }
 
-Load reduceChain(const Extent& e) {
-  Load load{.rounds = e.n - 1, .ends = 2};
+RankLoad reduceChain(const Extent& e) {
+  RankLoad load{.rounds = e.n - 1, .ends = 2};
   load.combined = 2 * e.bytes;
   load.staged = 2 * e.bytes;
   load.traffic = e.bytes + e.bytes / e.n;
@@ -175,22 +175,22 @@ Load reduceChain(const Extent& e) {
 
 // ---- broadcast --------------------------------------------------------------------------------
 
-Load broadcastOneShot(const Extent& e) {
-  Load load{.rounds = 1, .ends = 2};
+RankLoad broadcastOneShot(const Extent& e) {
+  RankLoad load{.rounds = 1, .ends = 2};
   load.copied = 2 * e.bytes;
   load.traffic = 2 * e.bytes;
   return load;
 }
 
-Load broadcastDirect(const Extent& e) {
-  Load load{.rounds = 2, .fan = 1 + (e.n - 1) / 2, .ends = e.n + 1};
+RankLoad broadcastDirect(const Extent& e) {
+  RankLoad load{.rounds = 2, .fan = 1 + (e.n - 1) / 2, .ends = e.n + 1};
   load.copied = e.bytes;
   load.traffic = 2 * e.bytes;
   return load;
 }
 
-Load broadcastChain(const Extent& e) {
-  Load load{.rounds = e.n - 1, .ends = 2};
+RankLoad broadcastChain(const Extent& e) {
+  RankLoad load{.rounds = e.n - 1, .ends = 2};
   load.copied = 1.5 * e.bytes;
   load.staged = 2 * e.bytes;
   load.traffic = e.bytes + e.bytes / e.n;
@@ -200,8 +200,8 @@ Load broadcastChain(const Extent& e) {
   return load;
 }
 
-Load broadcastTree(const Extent& e) {
-  Load load{.rounds = e.log, .ends = e.log + 1};
+RankLoad broadcastTree(const Extent& e) {
+  RankLoad load{.rounds = e.log, .ends = e.log + 1};
   load.copied = (1 + e.log / 2) * e.bytes;
   load.staged = 2 * e.bytes;
   load.traffic = e.bytes + e.bytes / e.n;
@@ -211,8 +211,8 @@ Load broadcastTree(const Extent& e) {
   return load;
 }
 
-Load broadcastDoubleTree(const Extent& e) {
-  Load load{.rounds = e.log + 1, .ends = 6};
+RankLoad broadcastDoubleTree(const Extent& e) {
+  RankLoad load{.rounds = e.log + 1, .ends = 6};
   load.copied = 1.5 * e.bytes;
   load.staged = 2 * e.bytes;
   load.traffic = e.bytes + e.bytes / e.n;
@@ -222,8 +222,8 @@ Load broadcastDoubleTree(const Extent& e) {
   return load;
 }
 
-Load broadcastScatterAllGather(const Extent& e) {
-  Load load{.rounds = 2, .fan = std::max(1.0, e.n - 2), .ends = 2 * (e.n - 1)};
+RankLoad broadcastScatterAllGather(const Extent& e) {
+  RankLoad load{.rounds = 2, .fan = std::max(1.0, e.n - 2), .ends = 2 * (e.n - 1)};
   load.copied = 1.5 * e.bytes;
   load.staged = 2 * e.bytes;
   load.traffic = e.bytes + e.bytes / e.n;
@@ -235,23 +235,23 @@ Load broadcastScatterAllGather(const Extent& e) {
 
 // ---- all_gather -------------------------------------------------------------------------------
 
-Load allGatherOneShot(const Extent& e) {
-  Load load = oneRound(e);
+RankLoad allGatherOneShot(const Extent& e) {
+  RankLoad load = oneRound(e);
   load.copied = (e.n + 0.5) * e.bytes;
   load.traffic = 2 * e.n * e.bytes;
   return load;
 }
 
-Load allGatherDirect(const Extent& e) {
-  Load load = inPlace(e);
+RankLoad allGatherDirect(const Extent& e) {
+  RankLoad load = inPlace(e);
   load.copied = e.n * e.bytes;
   load.traffic = 2 * e.n * e.bytes;
   return load;
 }
 
-Load allGatherExchange(const Extent& e) {
+RankLoad allGatherExchange(const Extent& e) {
   const double others = (e.n - 1) * e.bytes;
-  Load load{.rounds = 1, .fan = e.n - 1, .ends = 2 * (e.n - 1)};
+  RankLoad load{.rounds = 1, .fan = e.n - 1, .ends = 2 * (e.n - 1)};
   load.copied = 1.5 * others + e.bytes;
   load.staged = 2 * others;
   load.traffic = (e.n + 1) * e.bytes;
@@ -261,9 +261,9 @@ Load allGatherExchange(const Extent& e) {
   return load;
 }
 
-Load allGatherRing(const Extent& e) {
+RankLoad allGatherRing(const Extent& e) {
   const double others = (e.n - 1) * e.bytes;
-  Load load = inTurn(e.n - 1);
+  RankLoad load = inTurn(e.n - 1);
   load.copied = 1.5 * others + e.bytes;
   load.staged = 2 * others;
   load.traffic = (e.n + 1) * e.bytes;
@@ -271,9 +271,9 @@ Load allGatherRing(const Extent& e) {
   return load;
 }
 
-Load allGatherBruck(const Extent& e) {
+RankLoad allGatherBruck(const Extent& e) {
   const double others = (e.n - 1) * e.bytes;
-  Load load = inTurn(e.log);
+  RankLoad load = inTurn(e.log);
   // A run that wraps around is two messages.
   load.ends = 4 * e.log;
   load.copied = 2 * others + e.bytes;
@@ -283,32 +283,32 @@ Load allGatherBruck(const Extent& e) {
   return load;
 }
 
-Load allGatherRecursiveDoubling(const Extent& e) {
-  Load load = allGatherBruck(e);
+RankLoad allGatherRecursiveDoubling(const Extent& e) {
+  RankLoad load = allGatherBruck(e);
   load.ends = 2 * e.log;
   return load;
 }
 
 // ---- reduce_scatter ---------------------------------------------------------------------------
 
-Load reduceScatterOneShot(const Extent& e) {
-  Load load = oneRound(e);
+RankLoad reduceScatterOneShot(const Extent& e) {
+  RankLoad load = oneRound(e);
   load.copied = e.n * e.bytes;
   load.combined = e.n * e.bytes;
   load.traffic = 2 * e.n * e.bytes;
   return load;
 }
 
-Load reduceScatterDirect(const Extent& e) {
-  Load load = inPlace(e);
+RankLoad reduceScatterDirect(const Extent& e) {
+  RankLoad load = inPlace(e);
   load.combined = e.n * e.bytes;
   load.traffic = (e.n + 1) * e.bytes;
   return load;
 }
 
-Load reduceScatterExchange(const Extent& e) {
+RankLoad reduceScatterExchange(const Extent& e) {
   const double others = (e.n - 1) * e.bytes;
-  Load load{.rounds = 1, .fan = e.n - 1, .ends = 2 * (e.n - 1)};
+  RankLoad load{.rounds = 1, .fan = e.n - 1, .ends = 2 * (e.n - 1)};
   load.copied = others;
   load.combined = e.n * e.bytes;
   load.staged = 2 * others;
@@ -319,9 +319,9 @@ Load reduceScatterExchange(const Extent& e) {
   return load;
 }
 
-Load reduceScatterRing(const Extent& e) {
+RankLoad reduceScatterRing(const Extent& e) {
   const double others = (e.n - 1) * e.bytes;
-  Load load = inTurn(e.n - 1);
+  RankLoad load = inTurn(e.n - 1);
   load.copied = e.bytes;
   load.combined = 2 * others;
   load.staged = 2 * others;
@@ -330,11 +330,11 @@ Load reduceScatterRing(const Extent& e) {
   return load;
 }
 
-Load reduceScatterHalving(const Extent& e) {
+RankLoad reduceScatterHalving(const Extent& e) {
   const double whole = e.n * e.bytes;
   const double moved = (1 - 1 / powerBelow(e)) * whole;
   const double folded = foldRounds(e) / 2 * whole;
-  Load load = inTurn(log2OfPowerBelow(e) + foldRounds(e));
+  RankLoad load = inTurn(log2OfPowerBelow(e) + foldRounds(e));
   load.copied = moved + folded / e.n;
   load.combined = 2 * moved + 2 * folded;
   load.staged = 2 * moved + 2 * folded;
@@ -345,18 +345,18 @@ Load reduceScatterHalving(const Extent& e) {
 
 // ---- all_to_all -------------------------------------------------------------------------------
 
-Load allToAllOneShot(const Extent& e) {
-  Load load = oneRound(e);
+RankLoad allToAllOneShot(const Extent& e) {
+  RankLoad load = oneRound(e);
   load.copied = 2 * e.n * e.bytes;
   load.traffic = 2 * e.n * e.bytes;
   return load;
 }
 
-Load allToAllDirect(const Extent& e) { return allGatherDirect(e); }
+RankLoad allToAllDirect(const Extent& e) { return allGatherDirect(e); }
 
-Load allToAllExchange(const Extent& e) {
+RankLoad allToAllExchange(const Extent& e) {
   const double others = (e.n - 1) * e.bytes;
-  Load load{.rounds = 1, .fan = e.n - 1, .ends = 2 * (e.n - 1)};
+  RankLoad load{.rounds = 1, .fan = e.n - 1, .ends = 2 * (e.n - 1)};
   load.copied = 2 * others + e.bytes;
   load.staged = 2 * others;
   load.traffic = 2 * e.n * e.bytes;
@@ -366,9 +366,9 @@ Load allToAllExchange(const Extent& e) {
   return load;
 }
 
-Load allToAllBruck(const Extent& e) {
+RankLoad allToAllBruck(const Extent& e) {
   const double moved = e.n / 2 * e.log * e.bytes;
-  Load load = inTurn(e.log);
+  RankLoad load = inTurn(e.log);
   // Packing and delivering are steps too.
   load.ends = 2 * e.log + e.n / 2 * e.log + e.n;
   load.copied = 3 * moved + e.n * e.bytes;
@@ -380,22 +380,22 @@ Load allToAllBruck(const Extent& e) {
 
 // ---- gather and scatter -----------------------------------------------------------------------
 
-Load gatherOneShot(const Extent& e) {
-  Load load = oneRound(e);
+RankLoad gatherOneShot(const Extent& e) {
+  RankLoad load = oneRound(e);
   load.copied = e.n * e.bytes;
   load.traffic = 3 * e.bytes;
   return load;
 }
 
-Load gatherDirect(const Extent& e) {
-  Load load{.rounds = 2, .fan = 1 + (e.n - 1) / 2, .ends = e.n + 1};
+RankLoad gatherDirect(const Extent& e) {
+  RankLoad load{.rounds = 2, .fan = 1 + (e.n - 1) / 2, .ends = e.n + 1};
   load.copied = e.bytes;
   load.traffic = 2 * e.bytes;
   return load;
 }
 
-Load gatherExchange(const Extent& e) {
-  Load load{.rounds = 1, .fan = e.n - 1, .ends = e.n};
+RankLoad gatherExchange(const Extent& e) {
+  RankLoad load{.rounds = 1, .fan = e.n - 1, .ends = e.n};
   load.copied = e.n * e.bytes;
   load.staged = 2 * e.bytes;
   load.traffic = 2 * e.bytes;
@@ -405,8 +405,8 @@ Load gatherExchange(const Extent& e) {
   return load;
 }
 
-Load gatherBinomial(const Extent& e) {
-  Load load{.rounds = e.log, .ends = e.log + 1};
+RankLoad gatherBinomial(const Extent& e) {
+  RankLoad load{.rounds = e.log, .ends = e.log + 1};
   load.copied = 2 * e.n * e.bytes;
   load.staged = 2 * e.bytes;
   load.traffic = (2 + e.log) * e.bytes;
@@ -416,8 +416,8 @@ Load gatherBinomial(const Extent& e) {
   return load;
 }
 
-Load scatterOneShot(const Extent& e) {
-  Load load{.rounds = 1, .ends = 2};
+RankLoad scatterOneShot(const Extent& e) {
+  RankLoad load{.rounds = 1, .ends = 2};
   load.copied = (e.n + 1) * e.bytes;
   load.traffic = 3 * e.bytes;
   return load;
@@ -425,8 +425,8 @@ Load scatterOneShot(const Extent& e) {
 
 // ---- pairs ------------------------------------------------------------------------------------
 
-Load pairFifo(const Extent& e) {
-  Load load{.rounds = 1, .ends = 2};
+RankLoad pairFifo(const Extent& e) {
+  RankLoad load{.rounds = 1, .ends = 2};
   load.copied = e.bytes;
   load.staged = 2 * e.bytes;
   load.traffic = 2 * e.bytes;

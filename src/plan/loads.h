@@ -5,53 +5,53 @@
 
 namespace tutti::plan {
 
-Load allReduceOneShot(const Extent& e);
-Load allReduceDirect(const Extent& e);
-Load allReduceTwoShot(const Extent& e);
-Load allReduceRecursiveDoubling(const Extent& e);
-Load allReduceHalvingDoubling(const Extent& e);
-Load allReduceRing(const Extent& e);
-Load allReduceDoubleTree(const Extent& e);
+RankLoad allReduceOneShot(const Extent& e);
+RankLoad allReduceDirect(const Extent& e);
+RankLoad allReduceTwoShot(const Extent& e);
+RankLoad allReduceRecursiveDoubling(const Extent& e);
+RankLoad allReduceHalvingDoubling(const Extent& e);
+RankLoad allReduceRing(const Extent& e);
+RankLoad allReduceDoubleTree(const Extent& e);
 
-Load reduceOneShot(const Extent& e);
-Load reduceDirect(const Extent& e);
-Load reduceTwoShot(const Extent& e);
-Load reduceTree(const Extent& e);
-Load reduceDoubleTree(const Extent& e);
-Load reduceChain(const Extent& e);
+RankLoad reduceOneShot(const Extent& e);
+RankLoad reduceDirect(const Extent& e);
+RankLoad reduceTwoShot(const Extent& e);
+RankLoad reduceTree(const Extent& e);
+RankLoad reduceDoubleTree(const Extent& e);
+RankLoad reduceChain(const Extent& e);
 
-Load broadcastOneShot(const Extent& e);
-Load broadcastDirect(const Extent& e);
-Load broadcastChain(const Extent& e);
-Load broadcastTree(const Extent& e);
-Load broadcastDoubleTree(const Extent& e);
-Load broadcastScatterAllGather(const Extent& e);
+RankLoad broadcastOneShot(const Extent& e);
+RankLoad broadcastDirect(const Extent& e);
+RankLoad broadcastChain(const Extent& e);
+RankLoad broadcastTree(const Extent& e);
+RankLoad broadcastDoubleTree(const Extent& e);
+RankLoad broadcastScatterAllGather(const Extent& e);
 
-Load allGatherOneShot(const Extent& e);
-Load allGatherDirect(const Extent& e);
-Load allGatherExchange(const Extent& e);
-Load allGatherRing(const Extent& e);
-Load allGatherBruck(const Extent& e);
-Load allGatherRecursiveDoubling(const Extent& e);
+RankLoad allGatherOneShot(const Extent& e);
+RankLoad allGatherDirect(const Extent& e);
+RankLoad allGatherExchange(const Extent& e);
+RankLoad allGatherRing(const Extent& e);
+RankLoad allGatherBruck(const Extent& e);
+RankLoad allGatherRecursiveDoubling(const Extent& e);
 
-Load reduceScatterOneShot(const Extent& e);
-Load reduceScatterDirect(const Extent& e);
-Load reduceScatterExchange(const Extent& e);
-Load reduceScatterRing(const Extent& e);
-Load reduceScatterHalving(const Extent& e);
+RankLoad reduceScatterOneShot(const Extent& e);
+RankLoad reduceScatterDirect(const Extent& e);
+RankLoad reduceScatterExchange(const Extent& e);
+RankLoad reduceScatterRing(const Extent& e);
+RankLoad reduceScatterHalving(const Extent& e);
 
-Load allToAllOneShot(const Extent& e);
-Load allToAllDirect(const Extent& e);
-Load allToAllExchange(const Extent& e);
-Load allToAllBruck(const Extent& e);
+RankLoad allToAllOneShot(const Extent& e);
+RankLoad allToAllDirect(const Extent& e);
+RankLoad allToAllExchange(const Extent& e);
+RankLoad allToAllBruck(const Extent& e);
 
-Load gatherOneShot(const Extent& e);
-Load gatherDirect(const Extent& e);
-Load gatherExchange(const Extent& e);
-Load gatherBinomial(const Extent& e);
+RankLoad gatherOneShot(const Extent& e);
+RankLoad gatherDirect(const Extent& e);
+RankLoad gatherExchange(const Extent& e);
+RankLoad gatherBinomial(const Extent& e);
 
-Load scatterOneShot(const Extent& e);
+RankLoad scatterOneShot(const Extent& e);
 
-Load pairFifo(const Extent& e);
+RankLoad pairFifo(const Extent& e);
 
 }  // namespace tutti::plan

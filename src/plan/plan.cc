@@ -83,7 +83,7 @@ class Evaluator {
     if (isMixed && mayUseBoard && machine_.isAllMapped && fitsBoard()) {
       return {&algorithm, true, 0, predictNs(machine_, algorithm.load(extent_), 1, 0)};
     }
-    const Load load = isMixed ? overFifos(algorithm, extent_) : algorithm.load(extent_);
+    const RankLoad load = isMixed ? overFifos(algorithm, extent_) : algorithm.load(extent_);
     const uint64_t largest = largestChunk(algorithm);
     Choice choice;
     if (forcedChunk > 0) {
@@ -119,7 +119,7 @@ class Evaluator {
     return largestChunk(algorithm, machine_.size);
   }
 
-  Choice inChunks(const Algorithm& algorithm, const Load& load, uint64_t chunkBytes) const {
+  Choice inChunks(const Algorithm& algorithm, const RankLoad& load, uint64_t chunkBytes) const {
     const auto parts = static_cast<uint64_t>(
         algorithm.parts == nullptr ? 1 : std::max(1, algorithm.parts(machine_.size)));
     const uint64_t longest = blockBytes_ / parts;

@@ -18,8 +18,6 @@ using ir::Limits;
 using ir::Space;
 using ir::StepKind;
 
-constexpr uint64_t kChunkUnit = 128;
-
 bool isPair(Collective collective) {
   return collective == Collective::kSend || collective == Collective::kRecv;
 }
@@ -326,6 +324,10 @@ base::Status checkHead(const ir::Schedule& schedule, const ir::Schedule& first,
 }
 
 }  // namespace
+
+base::Status defect(std::string text) {
+  return {base::Code::kInternalError, base::kErrInternal, std::move(text)};
+}
 
 base::Status wrong(std::string text) {
   return {base::Code::kInternalError, base::kErrInternal, "schedule: " + std::move(text)};

@@ -1,6 +1,7 @@
 // What can be said of a Schedule without running it. Private to this room.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,6 +12,12 @@
 #include "src/schedule/layout.h"
 
 namespace tutti::schedule {
+
+// Chunks are multiples of so many bytes: elements of all types, and cache lines, stay whole.
+inline constexpr uint64_t kChunkUnit = 128;
+
+// A plan that no planner should have made.
+base::Status defect(std::string text);
 
 // A failure of the validator.
 base::Status wrong(std::string text);

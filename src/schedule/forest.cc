@@ -9,16 +9,11 @@
 #include <tuple>
 
 #include "src/base/errors.h"
+#include "src/schedule/check.h"
 #include "src/schedule/steps.h"
 
 namespace tutti::schedule {
 namespace {
-
-constexpr uint64_t kChunkUnit = 128;
-
-base::Status defect(std::string text) {
-  return {base::Code::kInternalError, base::kErrInternal, std::move(text)};
-}
 
 bool isForest(const ir::Plan& plan) { return plan.algorithm == "forest"; }
 

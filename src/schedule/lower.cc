@@ -6,6 +6,7 @@
 #include <array>
 
 #include "src/base/errors.h"
+#include "src/schedule/check.h"
 #include "src/schedule/forest.h"
 #include "src/schedule/templates.h"
 
@@ -81,10 +82,6 @@ constexpr Entry kTable[] = {
 };
 
 constexpr bool isPowerOfTwo(int size) { return (size & (size - 1)) == 0; }
-
-base::Status defect(std::string text) {
-  return {base::Code::kInternalError, base::kErrInternal, std::move(text)};
-}
 
 const Entry* find(Collective collective, std::string_view algorithm, int size) {
   for (const Entry& entry : kTable) {

@@ -9,6 +9,7 @@
 
 #include "src/base/errors.h"
 #include "src/base/xml.h"
+#include "src/schedule/check.h"
 #include "src/schedule/msccl_file.h"
 #include "src/schedule/msccl_run.h"
 #include "src/schedule/msccl_xml.h"
@@ -23,7 +24,6 @@ using ir::Limits;
 using ir::Space;
 using ir::StepKind;
 
-constexpr uint64_t kChunkUnit = 128;
 constexpr uint64_t kLongestChunk = 32768;
 
 // The thread blocks of one rank as lanes: those that share scratch are one.

@@ -55,7 +55,7 @@ ir::Plan randomPlan(Random& random, const Call& call, int size) {
 }
 
 // What rank's output element i must be.
-float expected(const Call& call, int rank, int size, uint64_t i) {
+float resultAt(const Call& call, int rank, int size, uint64_t i) {
   switch (call.collective) {
     case Collective::kBroadcast: return valueOf(call.root, i);
     case Collective::kAllGather: return valueOf(static_cast<int>(i / call.count), i % call.count);
@@ -76,7 +76,7 @@ void runPrograms(Ranks& ranks, int rank, const std::shared_ptr<const Programs>& 
   ASSERT_TRUE(status.isOk()) << status.toString();
   if (call.collective == Collective::kReduce && rank != call.root) return;
   for (uint64_t i = 0; i < output.size(); ++i) {
-    ASSERT_EQ(output[i], expected(call, rank, ranks.size(), i))
+    ASSERT_EQ(output[i], resultAt(call, rank, ranks.size(), i))
         << programs->main.algorithm << ", rank " << rank << ", element " << i << " of "
         << toString(call);
   }
@@ -86,9 +86,9 @@ void runPlan(Ranks& ranks, int rank, const ir::Plan& plan, const Call& call) {
   runPrograms(ranks, rank, ranks.programs(plan, call, rank), call);
 }
 
-constexpr Collective kCollectives[] = {Collective::kAllReduce, Collective::kReduce,
-                                       Collective::kBroadcast, Collective::kAllGather,
-                                       Collective::kReduceScatter};
+constexpr Collective kTreeCollectives[] = {Collective::kAllReduce, Collective::kReduce,
+                                           Collective::kBroadcast, Collective::kAllGather,
+                                           Collective::kReduceScatter};
 
 class TreesOfSize : public testing::TestWithParam<int> {};
 
@@ -99,7 +99,7 @@ TEST_P(TreesOfSize, AnyTreesOneAfterTheOther) {
   ranks.run([&](int rank) {
     Random random(7);
     for (int round = 0; round < 60; ++round) {
-      Call call{kCollectives[random() % 5], ir::DataType::kFloat32, ir::RedOp::kSum, 0, 0};
+      Call call{kTreeCollectives[random() % 5], ir::DataType::kFloat32, ir::RedOp::kSum, 0, 0};
       call.count = 1 + random() % (round % 4 == 0 ? 100000 : 3000);
       call.root = static_cast<ir::Rank>(random() % static_cast<unsigned>(size));
       const ir::Plan plan = randomPlan(random, call, size);
@@ -149,7 +149,7 @@ TEST(Trees, asTheFallback) {
 TEST(Trees, throughAFileAndBack) {
   Ranks ranks(4);
   Random random(11);
-  for (const auto collective : kCollectives) {
+  for (const auto collective : kTreeCollectives) {
     const Call call{collective, ir::DataType::kFloat32, ir::RedOp::kSum, 40001, 3};
     ir::Plan plan = randomPlan(random, call, 4);
     if (collective == Collective::kAllGather || collective == Collective::kReduceScatter) {

@@ -51,7 +51,7 @@ Rational times(const Rational& value, int64_t num, int64_t den) {
   return makeRational(static_cast<Int128>(value.num) * num, static_cast<Int128>(value.den) * den);
 }
 
-Bound get(const Topology& topology, const Demand& demand) {
+Bound boundOf(const Topology& topology, const Demand& demand) {
   const auto result = bound(topology, demand);
   EXPECT_TRUE(result.isOk()) << result.status().toString();
   return result.isOk() ? *result : Bound{};
@@ -96,16 +96,16 @@ TEST(Bound, agreesWithAllCutsOnSymmetricFabrics) {
     const Fabric fabric = makeFabric(topology);
     const std::vector<int64_t> equal(static_cast<size_t>(fabric.ranks), 1);
     const uint32_t all = (1u << fabric.ranks) - 1;
-    const auto gathered = get(topology, {.collective = Collective::kAllGather});
+    const auto gathered = boundOf(topology, {.collective = Collective::kAllGather});
     EXPECT_EQ(gathered.kilobytesPerSecond, bruteGather(fabric, equal, all)) << seed;
-    const auto scattered = get(topology, {.collective = Collective::kReduceScatter});
+    const auto scattered = boundOf(topology, {.collective = Collective::kReduceScatter});
     EXPECT_EQ(scattered.kilobytesPerSecond, gathered.kilobytesPerSecond) << seed;
     const auto root = static_cast<int32_t>(seed % equal.size());
-    const auto sent = get(topology, {.collective = Collective::kBroadcast, .root = root});
+    const auto sent = boundOf(topology, {.collective = Collective::kBroadcast, .root = root});
     EXPECT_EQ(sent.kilobytesPerSecond, bruteBroadcast(fabric, root)) << seed;
-    const auto reduced = get(topology, {.collective = Collective::kReduce, .root = root});
+    const auto reduced = boundOf(topology, {.collective = Collective::kReduce, .root = root});
     EXPECT_EQ(reduced.kilobytesPerSecond, sent.kilobytesPerSecond) << seed;
-    const auto all2 = get(topology, {});
+    const auto all2 = boundOf(topology, {});
     EXPECT_EQ(all2.kilobytesPerSecond, brutePartition(fabric)) << seed;
     EXPECT_GE(all2.kilobytesPerSecond, times(gathered.kilobytesPerSecond, 1, 2)) << seed;
     for (const Bound& each : {gathered, scattered, sent, reduced, all2}) {
@@ -122,7 +122,7 @@ TEST(Bound, namesTheLinksThatLimit) {
     const auto ranks = static_cast<int64_t>(topology.ranks().size());
     for (const auto collective : {Collective::kAllGather, Collective::kReduceScatter,
                                   Collective::kBroadcast, Collective::kAllReduce}) {
-      const Bound found = get(topology, {.collective = collective});
+      const Bound found = boundOf(topology, {.collective = collective});
       SCOPED_TRACE(testing::Message() << seed << ": " << explain(topology, found));
       const Rational carried{capacityOf(topology, found.links), 1};
       int64_t members = 0;
@@ -155,20 +155,20 @@ TEST(Bound, isBetweenWhatIsProvenWithoutSymmetry) {
     const uint32_t all = (1u << fabric.ranks) - 1;
     for (const auto collective :
          {Collective::kAllGather, Collective::kBroadcast, Collective::kAllReduce}) {
-      const Bound found = get(topology, {.collective = collective});
+      const Bound found = boundOf(topology, {.collective = collective});
       EXPECT_LE(found.reachable, found.kilobytesPerSecond) << seed;
       // Of capacities of a few kB/s nothing may be left.
       EXPECT_GT(found.reachable.num, seed % 2 == 0 ? 0 : -1) << seed;
       EXPECT_EQ(found.isExact, found.reachable == found.kilobytesPerSecond);
       exact += found.isExact ? 1 : 0;
     }
-    EXPECT_LE(get(topology, {.collective = Collective::kAllGather}).kilobytesPerSecond,
+    EXPECT_LE(boundOf(topology, {.collective = Collective::kAllGather}).kilobytesPerSecond,
               bruteGather(fabric, equal, all));
-    EXPECT_LE(get(topology, {.collective = Collective::kAllReduce}).kilobytesPerSecond,
+    EXPECT_LE(boundOf(topology, {.collective = Collective::kAllReduce}).kilobytesPerSecond,
               std::min(brutePartition(fabric), brutePartition(reversed(fabric))));
     // All-reduce can be done as a reduction and a broadcast, so it cannot be faster than either.
-    EXPECT_LE(get(topology, {}).reachable,
-              get(topology, {.collective = Collective::kBroadcast}).kilobytesPerSecond);
+    EXPECT_LE(boundOf(topology, {}).reachable,
+              boundOf(topology, {.collective = Collective::kBroadcast}).kilobytesPerSecond);
   }
   EXPECT_GT(exact, static_cast<int>(kRounds));
 }
@@ -180,16 +180,16 @@ TEST(Bound, gatherAndScatterAreFlowsOnAnyFabric) {
     const auto root = static_cast<int32_t>(seed % static_cast<uint64_t>(fabric.ranks));
     const auto weights = randomWeights(seed, fabric.ranks);
     const Demand demand{.collective = Collective::kGatherV, .root = root, .weights = weights};
-    const Bound gathered = get(topology, demand);
+    const Bound gathered = boundOf(topology, demand);
     EXPECT_EQ(gathered.kilobytesPerSecond, bruteGather(fabric, weights, 1u << root)) << seed;
     EXPECT_TRUE(gathered.isExact);
-    const Bound scattered = get(topology, {Collective::kScatterV, root, 0, weights});
+    const Bound scattered = boundOf(topology, {Collective::kScatterV, root, 0, weights});
     EXPECT_EQ(scattered.kilobytesPerSecond, bruteGather(reversed(fabric), weights, 1u << root))
         << seed;
     const auto peer = (root + 1) % fabric.ranks;
     std::vector<int64_t> alone(weights.size(), 0);
     alone[static_cast<size_t>(root)] = 1;
-    const Bound sent = get(topology, {Collective::kSend, root, peer, {}});
+    const Bound sent = boundOf(topology, {Collective::kSend, root, peer, {}});
     EXPECT_EQ(sent.kilobytesPerSecond, bruteGather(fabric, alone, 1u << peer)) << seed;
   }
 }
