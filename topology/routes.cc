@@ -56,44 +56,45 @@ base::Status RouteTable::add(const Route& route) {
                                topology_->nodes[static_cast<size_t>(at)].id,
                                topology_->nodes[static_cast<size_t>(end)].id));
   }
-  if (!given_.try_emplace({route.slice, route.from, route.to}, route.links).second) {
+  if (!given_.try_emplace({route.slice, route.block, route.from, route.to}, route.links).second) {
     return invalid(fmt::format("{} is given twice", what));
   }
   return {};
 }
 
 base::Result<std::vector<LinkIndex>> RouteTable::find(ir::Rank from, ir::Rank to, int channel,
-                                                      int slice) {
-  if (const auto given = given_.find({slice, from, to}); given != given_.end()) {
-    return given->second;
+                                                      int slice, int block) {
+  for (const int of : {block, -1}) {
+    const auto given = given_.find({slice, of, from, to});
+    if (given != given_.end()) return given->second;
   }
   const NodeIndex start = nodes_[static_cast<size_t>(from)];
-  NodeIndex node = nodes_[static_cast<size_t>(to)];
-  const auto target = static_cast<size_t>(node);
-  bool passesRanks = false;
-  int64_t width = searchFrom(start, passesRanks).widths[target];
-  if (width == 0) {
-    passesRanks = true;
-    width = searchFrom(start, passesRanks).widths[target];
+  const NodeIndex target = nodes_[static_cast<size_t>(to)];
+  for (const bool passesRanks : {false, true}) {
+    const int64_t width = searchFrom(start, passesRanks).widths[static_cast<size_t>(target)];
+    if (width > 0) return walk(from, target, channel, width, passesRanks);
   }
-  if (width == 0) {
-    return invalid(fmt::format("the topology has no way from rank {} to rank {}", from, to));
-  }
+  return invalid(fmt::format("the topology has no way from rank {} to rank {}", from, to));
+}
+
+// Back from the target, over links that lie on a shortest way.
+std::vector<LinkIndex> RouteTable::walk(ir::Rank from, NodeIndex target, int channel, int64_t width,
+                                        bool passesRanks) {
+  const NodeIndex start = nodes_[static_cast<size_t>(from)];
   const std::vector<Distance>& distances = distancesOver(width, start, passesRanks);
+  const auto turn = static_cast<size_t>(from) + static_cast<size_t>(channel);
   std::vector<LinkIndex> links;
   std::vector<LinkIndex> equal;
-  while (node != start) {
+  for (NodeIndex node = target; node != start;) {
     equal.clear();
-    const Distance& here = distances[static_cast<size_t>(node)];
     for (const LinkIndex index : adjacency_.in[static_cast<size_t>(node)]) {
       const Link& link = topology_->links[static_cast<size_t>(index)];
       const Distance& there = distances[static_cast<size_t>(link.from)];
       if (link.capacity < width || there.links < 0) continue;
       if (!forwards(link.from, start, passesRanks)) continue;
       const Distance sum{there.links + 1, there.latencyNs + link.latencyNs};
-      if (sum == here) equal.push_back(index);
+      if (sum == distances[static_cast<size_t>(node)]) equal.push_back(index);
     }
-    const auto turn = static_cast<size_t>(from) + static_cast<size_t>(channel);
     links.push_back(equal[turn % equal.size()]);
     node = topology_->links[static_cast<size_t>(links.back())].from;
   }

@@ -18,7 +18,8 @@ struct Route {
   ir::Rank from = 0;
   ir::Rank to = 0;
   int32_t slice = 0;
-  std::vector<LinkIndex> links;  // in order of travel
+  std::vector<LinkIndex> links = {};  // in order of travel
+  int32_t block = -1;                 // of this rank's block only; -1: of any
   bool operator==(const Route&) const = default;
 };
 
@@ -37,8 +38,10 @@ class RouteTable {
   static base::Result<RouteTable> make(const Topology& topology,
                                        const std::vector<Route>& given = {});
 
-  // The links from one rank to another one. Fails (invalid argument) where there is no way.
-  base::Result<std::vector<LinkIndex>> find(ir::Rank from, ir::Rank to, int channel, int slice);
+  // The links from one rank to another one, for what is part of a block (-1: of none). Fails
+  // (invalid argument) where there is no way.
+  base::Result<std::vector<LinkIndex>> find(ir::Rank from, ir::Rank to, int channel, int slice,
+                                            int block = -1);
 
  private:
   struct Distance {
@@ -54,6 +57,8 @@ class RouteTable {
 
   explicit RouteTable(const Topology& topology);
   base::Status add(const Route& route);
+  std::vector<LinkIndex> walk(ir::Rank from, NodeIndex target, int channel, int64_t width,
+                              bool passesRanks);
   const Search& searchFrom(NodeIndex node, bool passesRanks);
   const std::vector<Distance>& distancesOver(int64_t width, NodeIndex from, bool passesRanks);
   std::vector<int64_t> widthsFrom(NodeIndex from, bool passesRanks) const;
@@ -64,7 +69,8 @@ class RouteTable {
   Adjacency adjacency_;
   std::vector<NodeIndex> nodes_;  // of each rank
   std::vector<int32_t> rankOfNode_;
-  std::map<std::tuple<int32_t, ir::Rank, ir::Rank>, std::vector<LinkIndex>> given_;
+  // By slice, block, from, to.
+  std::map<std::tuple<int32_t, int32_t, ir::Rank, ir::Rank>, std::vector<LinkIndex>> given_;
   std::unordered_map<int64_t, Search> searches_;  // 2 * node + passesRanks
 };
 
