@@ -7,6 +7,7 @@
 #include <numeric>
 #include <span>
 
+#include "src/base/errors.h"
 #include "src/plan/ring_order.h"
 #include "src/plan/traffic.h"
 #include "topology/routes.h"
@@ -55,6 +56,7 @@ class Planner {
   const FabricOptions& options_;
   FabricPlan& plan_;
   topology::RouteTable& routes_;
+  std::vector<Rank> ownOrder_;  // the root and those that follow it
 };
 
 // Before the first byte of a message arrives.
@@ -127,11 +129,11 @@ base::Result<Candidate> Planner::pattern(std::string_view algorithm) {
     candidate.reason = fmt::format("a message for every pair of {} ranks", plan_.ranks);
     return candidate;
   }
-  std::vector<Rank> order = plan_.order;
   if (algorithm == "ring" || algorithm == "chain") {
-    TUTTI_ASSIGN_OR_RETURN(order, ringOrder(plan_.fabric, routes_, plan_.root));
+    TUTTI_ASSIGN_OR_RETURN(candidate.order, ringOrder(plan_.fabric, routes_, plan_.root));
   }
-  const auto traffic = trafficOf(plan_.collective, algorithm, order);
+  const auto traffic =
+      trafficOf(plan_.collective, algorithm, candidate.order.empty() ? ownOrder_ : candidate.order);
   if (!traffic.isOk()) {
     candidate.reason = traffic.status().text();
     return candidate;
@@ -140,23 +142,17 @@ base::Result<Candidate> Planner::pattern(std::string_view algorithm) {
   candidate.kilobytesPerSecond = rateOf(plan_.fabric, load);
   price(candidate, *traffic);
   candidate.reason = fullest(load);
-  if (algorithm == "ring") plan_.order = std::move(order);
   return candidate;
 }
 
 base::Status Planner::addPatterns() {
-  plan_.order.resize(static_cast<size_t>(plan_.ranks));
-  std::iota(plan_.order.begin(), plan_.order.end(), 0);
-  std::rotate(plan_.order.begin(), plan_.order.begin() + plan_.root, plan_.order.end());
-  const std::vector<Rank> own = plan_.order;
-  std::vector<Rank> ring;
+  ownOrder_.resize(static_cast<size_t>(plan_.ranks));
+  std::iota(ownOrder_.begin(), ownOrder_.end(), 0);
+  std::rotate(ownOrder_.begin(), ownOrder_.begin() + plan_.root, ownOrder_.end());
   for (const std::string_view algorithm : patternsOf(plan_.collective)) {
-    plan_.order = own;
     TUTTI_ASSIGN_OR_RETURN(Candidate candidate, pattern(algorithm));
-    if (algorithm == "ring") ring = plan_.order;
     plan_.candidates.push_back(std::move(candidate));
   }
-  plan_.order = std::move(ring);
   return {};
 }
 
@@ -210,7 +206,6 @@ void Planner::choose() {
         fmt::format("{:.1f} % of the bound; {}",
                     static_cast<double>(permilleOf(choice.kilobytesPerSecond, plan_.bound)) / 10,
                     choice.reason);
-    if (choice.algorithm != "ring") plan_.order.clear();
   }
 }
 
@@ -235,6 +230,11 @@ base::Result<FabricPlan> planFabric(const topology::Topology& topology, const De
   Planner planner(demand, options, plan, routes);
   TUTTI_RETURN_IF_ERROR(planner.addPatterns());
   TUTTI_RETURN_IF_ERROR(planner.addTrees());
+  if (plan.candidates.empty()) {
+    return base::Status(base::Code::kInvalidUsage, base::kErrUnsupported,
+                        fmt::format("{} has a bound on a fabric (--bound-only), but no plan",
+                                    ir::name(plan.collective)));
+  }
   planner.choose();
   return plan;
 }

@@ -45,7 +45,8 @@ struct Candidate {
   int32_t trees = 0;     // of those made of trees
   int32_t maxDepth = 0;  // messages one after another; of trees, edges from root to leaf
   double ns = 0;         // predicted for FabricPlan::bytes
-  std::string reason;    // why it is not the choice; of the choice, why it is
+  std::vector<ir::Rank> order = {};  // of "ring" and "chain": the places' ranks
+  std::string reason;                // why it is not the choice; of the choice, why it is
   bool operator==(const Candidate&) const = default;
 };
 
@@ -56,7 +57,6 @@ struct FabricPlan {
   int32_t ranks = 0;
   Bound bound;
   std::vector<Candidate> candidates;  // the choice first, then by predicted time
-  std::vector<ir::Rank> order;        // of a chosen ring: the places' ranks
   topology::Topology fabric;  // the contracted topology, to which the packing's links belong
   Packing packing;            // of "trees" and "forest", chosen or not; empty: not packed
   bool operator==(const FabricPlan&) const = default;

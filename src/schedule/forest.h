@@ -27,20 +27,4 @@ std::vector<int> depthsOf(const ir::Tree& tree);
 // `chunkBytes` where there is less than 128 bytes for each.
 std::vector<uint64_t> chunksByWeight(uint64_t chunkBytes, const std::vector<int32_t>& weights);
 
-// How the trees of a forest share the blocks. All roots' blocks are cut at the same places, into so
-// many slices that each tree carries a run of them.
-struct ForestCut {
-  explicit ForestCut(const std::vector<ir::Tree>& trees);
-
-  struct Run {
-    int32_t slice = 0;
-    int32_t slices = 1;
-  };
-  std::vector<int32_t> weights;  // of the slices
-  std::vector<Run> runs;         // by tree
-  // The trees, the first of every root before the second of any: neighbours in it differ in their
-  // roots.
-  std::vector<size_t> order;
-};
-
 }  // namespace tutti::schedule

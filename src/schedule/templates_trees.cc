@@ -94,7 +94,7 @@ class ForestLanes {
     schedule.sliceWeights = cut_.weights;
     schedule.sliceChunks = chunksByWeight(shape.chunkBytes(), cut_.weights);
     uint64_t longest = 0;
-    for (const ForestCut::Run& run : cut_.runs) longest = std::max(longest, chunkOf(run));
+    for (const ir::ForestCut::Run& run : cut_.runs) longest = std::max(longest, chunkOf(run));
     int deepest = 1;
     for (const ir::Tree& tree : shape.trees()) {
       const std::vector<int> depths = depthsOf(tree);
@@ -124,7 +124,7 @@ class ForestLanes {
   }
 
  private:
-  uint64_t chunkOf(const ForestCut::Run& run) const {
+  uint64_t chunkOf(const ir::ForestCut::Run& run) const {
     const auto first = schedule_.sliceChunks.begin() + run.slice;
     return std::accumulate(first, first + run.slices, uint64_t{0});
   }
@@ -142,7 +142,7 @@ class ForestLanes {
 
   const Shape& shape_;
   ir::Schedule& schedule_;
-  ForestCut cut_;
+  ir::ForestCut cut_;
   std::vector<int> depths_;  // of this rank, by tree
   int channels_ = 1;
   std::vector<int> laneOf_;  // by depth; -1: none yet
