@@ -29,6 +29,7 @@ int runCommandLine(int argc, char** argv) {
   addDemo(app, code);
   addInfo(app, code);
   addPlan(app, code);
+  addSim(app, code);
   addTopo(app, code);
   try {
     app.parse(argc, argv);

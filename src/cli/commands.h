@@ -19,6 +19,7 @@ enum ExitCode : int {
 void addDemo(CLI::App& app, int& code);
 void addInfo(CLI::App& app, int& code);
 void addPlan(CLI::App& app, int& code);
+void addSim(CLI::App& app, int& code);
 void addTopo(CLI::App& app, int& code);
 
 // The whole program. Returns the exit code; throws nothing.

@@ -217,6 +217,73 @@ TEST(Topo, SaysWhatIsWrong) {
   }
 }
 
+const char kStar[] = R"({"name": "star",
+ "nodes": [{"id": "a", "kind": "rank"}, {"id": "b", "kind": "rank"}, {"id": "c", "kind": "rank"},
+           {"id": "d", "kind": "rank"}, {"id": "s", "kind": "switch"}],
+ "links": [{"a": "a", "b": "s", "gb_per_s": 4, "latency_us": 5},
+           {"a": "b", "b": "s", "gb_per_s": 4, "latency_us": 5},
+           {"a": "c", "b": "s", "gb_per_s": 4, "latency_us": 5},
+           {"a": "d", "b": "s", "gb_per_s": 1, "latency_us": 5}]})";
+
+TEST(Sim, IsTextOrJson) {
+  const File file("star.json", kStar);
+  const auto text = run({"sim", file.path(), "--bytes", "64M"});
+  EXPECT_EQ(text.code, 0) << text.error;
+  EXPECT_NE(text.out.find("all_reduce of 64 MiB over 4 ranks on star: trees"), std::string::npos)
+      << text.out;
+  EXPECT_NE(text.out.find("of the bound"), std::string::npos) << text.out;
+  for (const char* collective : {"all_reduce", "AllGather", "broadcast", "all_to_all", "gather"}) {
+    const auto output = run({"sim", file.path(), "--bytes", "64M", "--coll", collective, "--json"});
+    ASSERT_EQ(output.code, 0) << output.error;
+    const json all = json::parse(output.out, nullptr, false);
+    ASSERT_TRUE(all.is_object()) << output.out;
+    EXPECT_EQ(all["ranks"], 4);
+    EXPECT_GT(all["bound_share"], 0.3) << collective;
+    EXPECT_LE(all["bound_share"], 1.0001) << collective;
+    EXPECT_FALSE(all["busiest_links"].empty());
+  }
+}
+
+TEST(Sim, TakesAnotherAlgorithmChunkAndWindow) {
+  const File file("star.json", kStar);
+  const auto timeOf = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"sim", file.path(), "--bytes", "64M", "--json"});
+    const auto output = run(std::move(arguments));
+    EXPECT_EQ(output.code, 0) << output.error;
+    const json all = json::parse(output.out, nullptr, false);
+    return all.is_object() ? all["simulated_us"].get<double>() : 0;
+  };
+  const double best = timeOf({});
+  EXPECT_GT(timeOf({"--algo", "ring"}), 1.2 * best)
+      << "the slow link is passed as often as the others";
+  EXPECT_GT(timeOf({"--chunk", "1K"}), 1.5 * best) << "no more than four kilobytes on their way";
+  EXPECT_GT(timeOf({"--slots", "1"}), best);
+}
+
+TEST(Sim, SaysWhatIsWrong) {
+  const File file("star.json", kStar);
+  const std::pair<std::vector<std::string>, std::string> wrong[] = {
+      {{"/nowhere/x.json"}, "/nowhere/x.json"},
+      {{file.path(), "--coll", "nothing"}, "collective \"nothing\""},
+      {{file.path(), "--coll", "send"}, "send"},
+      {{file.path(), "--coll", "all_to_all_v"}, "all_to_all_v"},
+      {{file.path(), "--bytes", "lots"}, "size \"lots\""},
+      {{file.path(), "--bytes", "0"}, "--bytes 0"},
+      {{file.path(), "--bytes", "2", "--coll", "all_gather"}, "at least 4 B"},
+      {{file.path(), "--root", "4", "--coll", "reduce"}, "root"},
+      {{file.path(), "--algo", "nope"}, "ring"},
+      {{file.path(), "--chunk", "100"}, "128"},
+      {{file.path(), "--slots", "0"}, "--slots"},
+      {{file.path(), "--copies", "2"}, "need a network"}};
+  for (const auto& [arguments, part] : wrong) {
+    std::vector<std::string> all{"sim"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const auto output = run(all);
+    EXPECT_EQ(output.code, 2) << testing::PrintToString(all);
+    EXPECT_NE(output.error.find(part), std::string::npos) << output.error;
+  }
+}
+
 void expectGoodDemo(const Output& output, int ranks, size_t rows) {
   ASSERT_EQ(output.code, 0) << output.out << output.error;
   const json all = json::parse(output.out, nullptr, false);

@@ -1,0 +1,193 @@
+// `tutti sim`: how long a planned collective takes on a fabric, simulated message by message.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/base/errors.h"
+#include "src/cli/commands.h"
+#include "src/cli/plan_options.h"
+#include "src/cli/text.h"
+#include "src/ir/call.h"
+#include "src/plan/fabric.h"
+#include "src/plan/planned.h"
+#include "src/schedule/lower.h"
+#include "src/sim/simulate.h"
+
+namespace tutti::cli {
+namespace {
+
+struct SimArguments {
+  PlanOptions question;
+  std::string algorithm;
+  std::string chunk;
+  int slots = ir::Limits::kFifoSlots;
+};
+
+struct Simulated {
+  plan::FabricPlan made;
+  ir::Plan plan;
+  ir::Call call;
+  sim::Outcome outcome;
+  double planningMs = 0;
+  double simulatingMs = 0;
+};
+
+base::Status usage(std::string text) {
+  return {base::Code::kInvalidUsage, base::kErrToolUsage, std::move(text)};
+}
+
+// Bytes are elements here, so that any size is possible.
+base::Result<ir::Call> callOf(const PlanQuestion& question, int ranks) {
+  ir::Call call;
+  call.collective = question.demand.collective;
+  call.type = ir::DataType::kUint8;
+  call.root = question.demand.root;
+  call.count = 1;
+  const uint64_t least = ir::planBytes(call, ranks);
+  call.count = question.bytes / least;
+  if (call.count > 0) return call;
+  return usage(fmt::format("--bytes {}: {} among {} takes at least {} B", question.bytes,
+                           ir::name(call.collective), countOf(ranks, "rank"), least));
+}
+
+base::Result<std::vector<ir::Schedule>> lowerAll(const ir::Plan& plan, int ranks) {
+  std::vector<ir::Schedule> schedules;
+  for (ir::Rank rank = 0; rank < ranks; ++rank) {
+    TUTTI_ASSIGN_OR_RETURN(ir::Schedule schedule, schedule::lower(plan, ranks, rank));
+    schedules.push_back(std::move(schedule));
+  }
+  return schedules;
+}
+
+// On the contracted fabric, to which the plan's ways belong.
+base::Result<Simulated> simulatePlan(const PlanQuestion& question, const SimArguments& arguments) {
+  using Clock = std::chrono::steady_clock;
+  const auto since = [](Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  };
+  Simulated result;
+  auto start = Clock::now();
+  TUTTI_ASSIGN_OR_RETURN(result.made,
+                         plan::planFabric(question.fabric, question.demand, question.bytes));
+  const std::string& algorithm =
+      arguments.algorithm.empty() ? result.made.candidates.front().algorithm : arguments.algorithm;
+  TUTTI_ASSIGN_OR_RETURN(plan::Planned planned, plan::planned(result.made, algorithm));
+  result.planningMs = since(start);
+  result.plan = std::move(planned.plan);
+  if (!arguments.chunk.empty()) {
+    const auto chunk = parseBytes(arguments.chunk);
+    if (!chunk || *chunk % 128 != 0) {
+      return usage(fmt::format("--chunk {} is no multiple of 128 B", arguments.chunk));
+    }
+    result.plan.chunkBytes = *chunk;
+  }
+  start = Clock::now();
+  TUTTI_ASSIGN_OR_RETURN(result.call, callOf(question, result.made.ranks));
+  TUTTI_ASSIGN_OR_RETURN(const auto schedules, lowerAll(result.plan, result.made.ranks));
+  sim::Options options;
+  options.routes = std::move(planned.routes);
+  options.fifoSlots = arguments.slots;
+  TUTTI_ASSIGN_OR_RETURN(result.outcome,
+                         sim::simulate(result.made.fabric, schedules, result.call, options));
+  result.simulatingMs = since(start);
+  return result;
+}
+
+double boundShare(const Simulated& result) {
+  const plan::Rational& bound = result.made.bound.kilobytesPerSecond;
+  if (bound.isUnlimited()) return 1;
+  return result.outcome.algorithmGbPerS * topology::kGigabyte / bound.value();
+}
+
+// The links that were busiest, and how much of the time.
+std::vector<topology::LinkIndex> busiestOf(const Simulated& result) {
+  constexpr size_t kShown = 5;
+  auto busiest = result.outcome.busiest;
+  busiest.resize(std::min(busiest.size(), kShown));
+  return busiest;
+}
+
+nlohmann::json toJson(const Simulated& result) {
+  const auto& [made, plan, call, outcome, planningMs, simulatingMs] = result;
+  nlohmann::json links = nlohmann::json::array();
+  for (const topology::LinkIndex index : busiestOf(result)) {
+    const topology::Link& link = made.fabric.links[static_cast<size_t>(index)];
+    links.push_back({{"from", made.fabric.nodes[static_cast<size_t>(link.from)].id},
+                     {"to", made.fabric.nodes[static_cast<size_t>(link.to)].id},
+                     {"gb_per_s", static_cast<double>(link.capacity) / topology::kGigabyte},
+                     {"bytes", outcome.linkBytes[static_cast<size_t>(index)]},
+                     {"use", outcome.linkUse[static_cast<size_t>(index)]}});
+  }
+  return {{"collective", ir::name(made.collective)},
+          {"bytes", ir::planBytes(call, made.ranks)},
+          {"ranks", made.ranks},
+          {"algorithm", plan.algorithm},
+          {"trees", plan.trees.size()},
+          {"chunk_bytes", plan.chunkBytes},
+          {"simulated_us", static_cast<double>(outcome.ns) / 1e3},
+          {"simulated_gb_per_s", outcome.algorithmGbPerS},
+          {"bound_gb_per_s", rateJson(made.bound.kilobytesPerSecond)},
+          {"bound_share", boundShare(result)},
+          {"predicted_us", plan.predictedNs / 1e3},
+          {"messages", outcome.transfers},
+          {"busiest_links", links},
+          {"planning_ms", planningMs},
+          {"simulating_ms", simulatingMs}};
+}
+
+void print(const PlanQuestion& question, const Simulated& result) {
+  const auto& [made, plan, call, outcome, planningMs, simulatingMs] = result;
+  fmt::print(
+      "{}: {}{}\n\n", toString(question, made.ranks), plan.algorithm,
+      plan.chunkBytes == 0 ? "" : fmt::format(" in chunks of {}", formatBytes(plan.chunkBytes)));
+  fmt::print("simulated  {}, {} GB/s, {:.1f} % of the bound\n",
+             formatMicroseconds(static_cast<double>(outcome.ns) / 1e3),
+             formatRate(outcome.algorithmGbPerS), 100 * boundShare(result));
+  fmt::print("predicted  {}\n", formatMicroseconds(plan.predictedNs / 1e3));
+  fmt::print("bound      {}\n\n", plan::explain(question.fabric, made.bound));
+  for (const topology::LinkIndex index : busiestOf(result)) {
+    const topology::Link& link = made.fabric.links[static_cast<size_t>(index)];
+    fmt::print(
+        "{:>5.1f} % busy  {} -> {}, {} GB/s\n", 100 * outcome.linkUse[static_cast<size_t>(index)],
+        made.fabric.nodes[static_cast<size_t>(link.from)].id,
+        made.fabric.nodes[static_cast<size_t>(link.to)].id, topology::gigabytesText(link.capacity));
+  }
+  fmt::print("\n{} messages, planned in {:.1f} ms, simulated in {:.1f} ms.\n", outcome.transfers,
+             planningMs, simulatingMs);
+}
+
+int run(const SimArguments& arguments) {
+  const auto question = readPlanQuestion(arguments.question);
+  if (!question.isOk()) return failedCommand("sim", question.status());
+  const auto result = simulatePlan(*question, arguments);
+  if (!result.isOk()) return failedCommand("sim", result.status());
+  if (arguments.question.asJson) {
+    fmt::print("{}\n", toJson(*result).dump(1));
+  } else {
+    print(*question, *result);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void addSim(CLI::App& app, int& code) {
+  auto* command = app.add_subcommand(
+      "sim", "How long a planned collective takes on a fabric, simulated message by message");
+  auto arguments = std::make_shared<SimArguments>();
+  addPlanOptions(*command, arguments->question);
+  command->add_option("--algo", arguments->algorithm, "An algorithm (without: the plan's choice)");
+  command->add_option("--chunk", arguments->chunk, "Bytes of a chunk (without: as planned)");
+  command->add_option("--slots", arguments->slots, "Messages under way between two ranks (4)")
+      ->check(CLI::Range(1, 1024));
+  command->callback([arguments, &code] { code = run(*arguments); });
+}
+
+}  // namespace tutti::cli
