@@ -31,8 +31,8 @@ base::Result<Draft> readMachineFromHwloc() {
     hwloc_topology_set_type_filter(raw, type, HWLOC_TYPE_FILTER_KEEP_NONE);
   }
   hwloc_topology_set_flags(raw, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
-  // Without its plugin for PCI hwloc reads sysfs, which shows the same on every machine and does not
-  // leak what libpciaccess does. A failure means that there is no such plugin.
+  // Without its plugin for PCI hwloc reads sysfs, which shows the same on every machine and does
+  // not leak what libpciaccess does. A failure means that there is no such plugin.
   (void)hwloc_topology_set_components(raw, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "pci");
   if (hwloc_topology_load(raw) != 0) return hwlocFailure("the machine could not be looked at");
   char* text = nullptr;

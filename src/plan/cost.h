@@ -1,7 +1,8 @@
 // The time model. Private to this room.
 //
 // An algorithm describes its RankLoad on the busiest rank in closed form (loads.cc); predictNs
-// turns a RankLoad into time on a Machine. The model ranks algorithms; it does not promise the figure.
+// turns a RankLoad into time on a Machine. The model ranks algorithms; it does not promise the
+// figure.
 //
 //   T = repeats * rounds * handOver(fan)               dependent hand-overs
 //     + iterations * ends * stepNs * q                 the executor's own work

@@ -237,8 +237,8 @@ TEST(Others, allGatherOutOfPlace) {
     return algo("allgather", 2, 4, gpus, "inplace=\"0\" outofplace=\"1\"");
   };
   EXPECT_TRUE(readMscclXml(made(true), "gather.xml").isOk());
-  EXPECT_TRUE(says(complaint(readMscclXml(made(false), "gather.xml").status()),
-                   "is no right all_gather"));
+  EXPECT_TRUE(
+      says(complaint(readMscclXml(made(false), "gather.xml").status()), "is no right all_gather"));
 }
 
 // Messages of two chunks that are put to different places: chunks travel one by one.
