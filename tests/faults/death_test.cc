@@ -177,7 +177,7 @@ TEST(StoppedRank, IsNamedWithinTwiceTheTimeout) {
     if (context.rank() == 2) stopper = signalLater(context, SIGSTOP, 60);
     Exercise one(context, {.kind = Kind::kAllReduce, .count = 1000});
     const tuttiResult_t result = repeatUntilError(context, [&] { return one.call(); });
-    requireInTime(context, 2 * 2 + (kIsSanitized ? 4 : 1));
+    requireInTime(context, 2 * 2 + (kIsSanitized ? 8 : 1));
     TUTTI_CHECK(context, result == tuttiTimeout || result == tuttiRemoteError);
     requireNamed(context, 2);
     giveUpComm(context);
