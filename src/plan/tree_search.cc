@@ -46,6 +46,19 @@ TreeSearch::TreeSearch(const SearchGraph& graph, Rational rate, const std::vecto
       steepness_(kFirstSteepness),
       trees_(plant(graph.rankCount(), wanted)) {}
 
+TreeSearch::TreeSearch(const SearchGraph& graph, Rational rate, std::vector<Grown> trees)
+    : graph_(&graph),
+      rate_(rate),
+      prices_(graph, unitOf(rate, trees)),
+      grower_(graph),
+      isFree_(false),
+      steepness_(kLastSteepness),
+      trees_(std::move(trees)),
+      best_(trees_) {
+  for (const Grown& tree : trees_) prices_.load(tree.arcs, tree.weight);
+  fullest_ = prices_.fullest();
+}
+
 void TreeSearch::run(int64_t hop, int64_t goal, int64_t mostWork) {
   growAll(hop);
   const size_t patience = 12 * trees_.size();
@@ -80,8 +93,8 @@ void TreeSearch::regrow(size_t index, int64_t hop) {
   Grown& tree = trees_[index];
   changed_.push_back(index);
   prices_.load(tree.arcs, -int64_t{tree.weight});
-  // Roots that are spread well make flat trees: they change seldom.
-  if (isFree_ && below(16) == 0) tree.root = anyRank();
+  // Roots that are spread well make flat trees: there they change seldom.
+  if (isFree_ && (hop <= kDeep || below(16) == 0)) tree.root = anyRank();
   prices_.setTerms(tree.weight, steepness_, level_);
   grower_.grow(prices_, hop, random(), tree);
 }
@@ -170,7 +183,8 @@ void TreeSearch::flatten(int64_t goal, int64_t mostWork) {
   constexpr int kTries = 12;
   constexpr int kShifts[] = {3, 6, 9, 12};
   constexpr int32_t kSteepness[] = {58, 200, 500};
-  const int64_t allowed = std::max(goal, fullest_);
+  // Half a percent is a fair price; what is better than the goal may not become worse than it.
+  const int64_t allowed = std::max(fullest_, std::min(goal, fullest_ + fullest_ / 200));
   level_ = allowed;
   for (int i = 0; i < kTries; ++i) {
     steepness_ = kSteepness[i / 4 % 3];

@@ -25,6 +25,9 @@ class TreeSearch {
   // direction is kBoth where a root is free.
   TreeSearch(const SearchGraph& graph, Rational rate, const std::vector<Wanted>& wanted);
 
+  // Goes on from trees with their roots fixed, as flatten does.
+  TreeSearch(const SearchGraph& graph, Rational rate, std::vector<Grown> trees);
+
   // Grows all trees, then regrows them until no slot is used more than `goal` (of Prices::kFull),
   // or for long without progress, or until work() reaches `mostWork`. Keeps the best.
   void run(int64_t hop, int64_t goal, int64_t mostWork);
