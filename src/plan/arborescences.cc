@@ -67,17 +67,18 @@ std::optional<Choice> choose(const SearchGraph& graph, const PackTask& task) {
   int64_t best = 0;  // less losses
   std::optional<Choice> choice;
   for (const Division& division : task.divisions()) {
-    const int64_t worse = best + task.lossOf(division.units);
-    if (worse >= int64_t{division.permille} * 10 || division.units > task.mostTrees()) continue;
+    const int64_t loss = task.lossOf(division.units);
+    const int64_t worse = std::min(best + loss, enough - 1);
+    if (int64_t{division.permille} * 10 <= worse || division.units > task.mostTrees()) continue;
     const std::vector<int32_t> supply = task.supply(division.units);
     const Int128 all = sumOf(supply);
-    const std::optional<Rational> unit = findUnit(
-        graph, supply, makeRational(num * worse, den * all * 10000), makeRational(num, den * all));
+    const auto unit = findUnit(graph, supply, makeRational(num * worse, den * all * 10000),
+                               makeRational(num, den * all));
     if (!unit) continue;
     choice = {supply, *unit};
     const auto share = static_cast<int64_t>(unit->num * all * den * 10000 /
                                             (static_cast<Int128>(unit->den) * num));
-    best = share - task.lossOf(division.units);
+    best = share - loss;
     if (share >= enough) break;
   }
   return choice;

@@ -110,7 +110,7 @@ bool UnitGraph::splitOff(int via) {
   }
   bool isGone = true;
   for (const int end : ends) {
-    split(end, via, end, most_);
+    split(end, via, end, flows_.capacity(end, via));
     isGone = isGone && flows_.capacity(end, via) == 0;
   }
   return isGone;

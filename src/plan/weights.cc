@@ -63,51 +63,75 @@ std::vector<Int128> usesOf(const std::vector<Row>& rows, const std::vector<Int12
   return uses;
 }
 
+// Most slots are never full: in the program are those that are nearly so, those that become so, and
+// for each tree at least its tightest one. Returns whether any came in.
+bool admit(const std::vector<Row>& rows, const std::vector<Int128>& uses, Int128 limit,
+           std::vector<char>& isIn) {
+  bool isNew = false;
+  const auto admitOne = [&](size_t row) {
+    isNew = isNew || isIn[row] == 0;
+    isIn[row] = 1;
+  };
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (uses[i] > limit) admitOne(i);
+  }
+  for (size_t tree = 0; tree < rows[0].loads.size(); ++tree) {
+    size_t tightest = 0;
+    bool isHeld = false;
+    for (size_t i = 0; i < rows.size() && !isHeld; ++i) {
+      isHeld = isIn[i] != 0 && rows[i].loads[tree] > 0;
+      const Int128 here = static_cast<Int128>(rows[i].loads[tree]) * rows[tightest].capacity;
+      const Int128 most = static_cast<Int128>(rows[tightest].loads[tree]) * rows[i].capacity;
+      if (here > most) tightest = i;
+    }
+    if (!isHeld) admitOne(tightest);
+  }
+  return isNew;
+}
+
+// The best weights as far as the rows that are in go; sets the prices of their slots.
+std::vector<Int128> solve(const std::vector<Row>& rows, const std::vector<char>& isIn,
+                          Weights& found) {
+  Int128 divisor = 0;
+  for (const Row& row : rows) divisor = greatestCommonDivisor(divisor, row.capacity);
+  IntegerProgram program(static_cast<int>(rows[0].loads.size()));
+  std::vector<Slot> slots;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (isIn[i] == 0) continue;
+    program.add(rows[i].loads, static_cast<int64_t>(rows[i].capacity / divisor));
+    slots.push_back(rows[i].slot);
+  }
+  program.solve();
+  found.work += program.work();
+  std::vector<Int128> prices = program.prices();
+  shorten(prices, Weights::kPriceBits);
+  std::fill(found.prices.begin(), found.prices.end(), 0);
+  for (size_t i = 0; i < slots.size(); ++i) {
+    found.prices[at(slots[i])] = static_cast<int64_t>(prices[i]);
+  }
+  std::vector<Int128> weights = program.variables();
+  shorten(weights, 60);
+  return weights;
+}
+
 }  // namespace
 
 Weights weigh(const SearchGraph& graph, std::span<const Grown> trees) {
   const std::vector<Row> rows = rowsOf(graph, trees);
-  Int128 divisor = 0;
-  for (const Row& row : rows) divisor = greatestCommonDivisor(divisor, row.capacity);
   std::vector<Int128> weights;
   for (const Grown& tree : trees) weights.push_back(tree.weight);
   Weights best;
   best.prices.assign(at(graph.slotCount()), 0);
-
-  // Most slots are never full: only those that are nearly so come in, and those that become so.
   std::vector<Int128> uses = usesOf(rows, weights);
   std::vector<char> isIn(rows.size(), 0);
   Int128 limit = *std::max_element(uses.begin(), uses.end()) * 3 / 4;
   constexpr int kRounds = 4;
-  for (int round = 0; round < kRounds; ++round) {
-    size_t added = 0;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      if (isIn[i] == 0 && uses[i] > limit) {
-        isIn[i] = 1;
-        ++added;
-      }
-    }
-    if (added == 0) break;
-    IntegerProgram program(static_cast<int>(trees.size()));
-    std::vector<Slot> slots;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      if (isIn[i] == 0) continue;
-      program.add(rows[i].loads, static_cast<int64_t>(rows[i].capacity / divisor));
-      slots.push_back(rows[i].slot);
-    }
-    program.solve();
-    best.work += program.work();
-    weights = program.variables();
-    shorten(weights, 60);
+  for (int round = 0; round < kRounds && admit(rows, uses, limit, isIn); ++round) {
+    weights = solve(rows, isIn, best);
     uses = usesOf(rows, weights);
     limit = 0;
-    for (size_t i = 0; i < rows.size(); ++i)
-      limit = isIn[i] != 0 ? std::max(limit, uses[i]) : limit;
-    std::vector<Int128> prices = program.prices();
-    shorten(prices, Weights::kPriceBits);
-    std::fill(best.prices.begin(), best.prices.end(), 0);
-    for (size_t i = 0; i < slots.size(); ++i) {
-      best.prices[at(slots[i])] = static_cast<int64_t>(prices[i]);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (isIn[i] != 0) limit = std::max(limit, uses[i]);
     }
   }
   Int128 common = 0;
