@@ -11,12 +11,16 @@ namespace {
 
 constexpr int32_t kMostGrown = 1024;
 constexpr int32_t kMostExactAtOnce = 64;
+constexpr int32_t kPoor = 850;  // thousandths of the bound
 
-bool isEnough(const PackTask& task, const Packing& packing) {
+bool reaches(const PackTask& task, const Packing& packing, int32_t permille) {
   const Rational& bound = task.bound.kilobytesPerSecond;
   return makeRational(static_cast<Int128>(packing.achieved.num) * 1000,
-                      static_cast<Int128>(packing.achieved.den) * task.options.enoughPermille) >=
-         bound;
+                      static_cast<Int128>(packing.achieved.den) * permille) >= bound;
+}
+
+bool isEnough(const PackTask& task, const Packing& packing) {
+  return reaches(task, packing, task.options.enoughPermille);
 }
 
 // The rate less what the trees cost.
@@ -66,7 +70,7 @@ base::Result<Packing> packForest(const PackTask& task, const SearchGraph& graph)
       keepBetter(task, task.toPacking(graph, search.trees()), best);
     }
   }
-  if (!best || !isEnough(task, *best)) {
+  if (!best || !reaches(task, *best, kPoor)) {
     base::Result<Packing> flooding = flood(task);
     if (!best && !flooding.isOk()) return flooding.status();
     if (flooding.isOk()) keepBetter(task, flooding.take(), best);

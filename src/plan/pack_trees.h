@@ -19,7 +19,7 @@ struct PackingOptions {
   // The search ends where this share of the bound is reached, in thousandths, 1 .. 1000; 0: 980.
   int32_t enoughPermille = 0;
   // How long the search goes on, in arcs looked at, about 15 ns each; 0: by the ranks, so that 8
-  // take 12 ms, 64 a quarter of a second, 1,024 four seconds. Trees as good as enough take less.
+  // take 12 ms, 64 a quarter of a second, 1,024 seven seconds. Trees as good as enough take less.
   int64_t mostWork = 0;
 };
 
@@ -38,7 +38,7 @@ struct PackingOptions {
 //
 // Of all_gather and reduce_scatter: the same search with trees from every root, up to 1,024 ranks;
 // and exact forests up to 64 ranks, or up to 128 if the search is not good enough. Of two that are
-// good enough the flatter one, else the faster one. Beyond, or where that is faster, all_reduce's
+// good enough the flatter one, else the faster one. Beyond, or where these are poor, all_reduce's
 // trees carry every rank's block (Packing::isFlooding): half of the bound or more.
 //
 // Pure, the same on every machine: integers only, and its limit is counted work, not time.
