@@ -12,8 +12,9 @@ constexpr int64_t kUnreached = std::numeric_limits<int64_t>::max();
 
 constexpr int kStepBits = 8;       // 2^8 steps a doubling
 constexpr int kMantissaBits = 30;  // of a power of two
-constexpr int64_t kLeastExponent = -32;
-constexpr int64_t kMostExponent = 8;
+constexpr int64_t kLeastExponent = -30;
+constexpr int64_t kMostExponent = 10;
+constexpr int64_t kMostBeyond = 256;  // doublings that count
 // The most that one tree adds to the use of a slot; beyond, a slot is useless anyhow.
 constexpr int64_t kMostUse = Prices::kFull * 4;
 // A path never starts farther than this, so that a sum of prices fits.
@@ -94,14 +95,14 @@ int64_t Prices::priceOf(Slot slot) const {
   constexpr int64_t kFractions = (1 << kStepBits) - 1;
   const int64_t added = std::min(perUnit_[at(slot)] * weight_, kMostUse);
   const int64_t doubling = kFull / steepness_;
-  const int64_t above =
-      std::clamp(use(slot) + added - level_, kLeastExponent * doubling, kMostExponent * doubling);
-  const int64_t steps = above * steepness_ >> (kUseBits - kStepBits);
-  const int64_t price = added * kPowers[at(steps & kFractions)];
+  const int64_t above = use(slot) + added - level_;
+  const int64_t within = std::clamp(above, kLeastExponent * doubling, kMostExponent * doubling);
+  const int64_t steps = within * steepness_ >> (kUseBits - kStepBits);
   // added * 2^(steps / 256), with a slot that is filled alone at kPar.
-  constexpr int64_t kScale = kMantissaBits + kUseBits - 40;
-  static_assert(kPar == int64_t{1} << 40);
-  return std::max<int64_t>(1, price >> (kScale - (steps >> kStepBits)));
+  constexpr int64_t kScale = kMantissaBits + kUseBits - kParBits;
+  const int64_t price = added * kPowers[at(steps & kFractions)] >> (kScale - (steps >> kStepBits));
+  const int64_t beyond = std::min(kMostBeyond, (above - within) / doubling);
+  return std::clamp<int64_t>(price + price / 4 * std::max<int64_t>(0, beyond), 1, kDearest);
 }
 
 void Prices::load(std::span<const Arc> arcs, int64_t weight) {

@@ -17,7 +17,8 @@ namespace tutti::plan {
 //   price(slot) = w / c * 2^(steepness * (used - level)),  used = (load + w) * unit / c
 // w is the tree's weight, `unit` the rate that one of weight stands for, c the slot's capacity. An
 // arc's price is the sum over what it charges. Fixed point: use in kUseBits, powers from a table of
-// 256 steps a doubling, exponents from -32 to 8.
+// 256 steps a doubling, exponents from -30 to 10; beyond, the price rises by a quarter with each
+// one.
 class Prices {
  public:
   using Arc = SearchGraph::Arc;
@@ -26,7 +27,8 @@ class Prices {
   static constexpr int kUseBits = 30;
   static constexpr int64_t kFull = int64_t{1} << kUseBits;  // a slot carries its capacity
   // What a slot that a tree fills alone costs at `level`.
-  static constexpr int64_t kPar = int64_t{1} << 40;
+  static constexpr int kParBits = 36;
+  static constexpr int64_t kPar = int64_t{1} << kParBits;
   static constexpr int64_t kDearest = int64_t{1} << 50;  // of an arc: 4,096 of them fit a path
 
   // `unit` in kB/s, above 0. `graph` must outlive this.

@@ -19,7 +19,7 @@ constexpr int32_t kMostTrees = 1024;
 constexpr int32_t kMostPerRoot = 64;
 
 int64_t workFor(int64_t ranks) {
-  return ranks * std::min(44'000 + 7'000 * ranks, 240'000 + 260 * ranks);
+  return ranks * std::min(44'000 + 7'000 * ranks, 240'000 + 160 * ranks);
 }
 
 void setDefaults(int32_t ranks, PackingOptions& options) {

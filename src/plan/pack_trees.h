@@ -19,7 +19,7 @@ struct PackingOptions {
   // The search ends where this share of the bound is reached, in thousandths, 1 .. 1000; 0: 980.
   int32_t enoughPermille = 0;
   // How long the search goes on, in arcs looked at, about 15 ns each; 0: by the ranks, so that 8
-  // take 12 ms, 64 a quarter of a second, 1,024 seven seconds. Trees as good as enough take less.
+  // take 12 ms, 64 a quarter of a second, 1,024 six seconds. Trees as good as enough take less.
   int64_t mostWork = 0;
 };
 
