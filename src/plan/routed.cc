@@ -206,15 +206,15 @@ void measure(const Topology& topology, Packing& packing) {
     weighted += int64_t{depth} * routed.tree.weight;
     weights += routed.tree.weight;
   }
-  packing.averageDepth =
-      weights == 0 ? 0 : static_cast<double>(weighted) / static_cast<double>(weights);
+  packing.averageDepth = weights == 0 ? Rational{} : makeRational(weighted, weights);
 }
 
 std::string toString(const Packing& packing) {
-  return fmt::format(
-      "{}: {} trees{}, {:.6g} GB/s, depth {} (average {:.1f})", ir::name(packing.collective),
-      packing.trees.size(), packing.isFlooding ? " for every rank" : "",
-      packing.achieved.value() / topology::kGigabyte, packing.maxDepth, packing.averageDepth);
+  return fmt::format("{}: {} trees{}, {:.6g} GB/s, depth {} (average {:.1f})",
+                     ir::name(packing.collective), packing.trees.size(),
+                     packing.isFlooding ? " for every rank" : "",
+                     packing.achieved.value() / topology::kGigabyte, packing.maxDepth,
+                     packing.averageDepth.value());
 }
 
 }  // namespace tutti::plan

@@ -27,8 +27,7 @@ struct RoutedTree {
 
 // How a collective is done by trees.
 //   all_reduce       each tree reduces its part of the vector to its root and, chunk by chunk at
-//   the
-//                    same time, broadcasts it: both directions of its edges carry all of the part
+//                    the same time, broadcasts it: both directions of its edges carry all of it
 //   broadcast        away from the root, which is the same for all trees
 //   reduce           towards the root
 //   all_gather       a tree carries its part of its root's block away from the root; the trees of
@@ -42,8 +41,8 @@ struct Packing {
   std::vector<RoutedTree> trees;
   // Algorithm bandwidth of long messages in kB/s, the scale of Bound: exact, by loadOf.
   Rational achieved = Rational::unlimited();
-  int32_t maxDepth = 0;     // edges between a root and the farthest rank
-  double averageDepth = 0;  // of the trees, each counted by its weight; for people
+  int32_t maxDepth = 0;        // edges between a root and the farthest rank
+  Rational averageDepth = {};  // of the trees, each counted by its weight
   bool operator==(const Packing&) const = default;
 };
 

@@ -130,10 +130,7 @@ std::vector<SearchGraph::Draft> SearchGraph::draftPaths(const Topology& topology
   return drafts;
 }
 
-SearchGraph::SearchGraph(const Topology& topology, std::vector<Draft> drafts)
-    : rankNodes_(topology.ranks()),
-      rankAt_(topology.rankOfNode()),
-      outFirst_(topology.nodes.size() + 1, 0) {
+std::vector<std::vector<SearchGraph::Charge>> SearchGraph::addSlots(const Topology& topology) {
   std::vector<std::vector<Charge>> ofLink;
   for (const Link& link : topology.links) {
     ofLink.push_back({{slotCount(), 1}});
@@ -145,6 +142,14 @@ SearchGraph::SearchGraph(const Topology& topology, std::vector<Draft> drafts)
     }
     capacity_.push_back(resource.capacity);
   }
+  return ofLink;
+}
+
+SearchGraph::SearchGraph(const Topology& topology, std::vector<Draft> drafts)
+    : rankNodes_(topology.ranks()),
+      rankAt_(topology.rankOfNode()),
+      outFirst_(topology.nodes.size() + 1, 0) {
+  const std::vector<std::vector<Charge>> ofLink = addSlots(topology);
   // A node's arcs lie side by side.
   std::stable_sort(drafts.begin(), drafts.end(),
                    [](const Draft& a, const Draft& b) { return a.from < b.from; });

@@ -88,6 +88,7 @@ class SearchGraph {
   static std::vector<Draft> draftLinks(const topology::Topology& topology, Direction direction);
   static std::vector<Draft> draftPaths(const topology::Topology& topology);
   SearchGraph(const topology::Topology& topology, std::vector<Draft> drafts);
+  std::vector<std::vector<Charge>> addSlots(const topology::Topology& topology);  // by link
   bool spans() const;
 
   std::vector<topology::NodeIndex> rankNodes_;

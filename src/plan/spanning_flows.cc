@@ -179,23 +179,26 @@ void SpanningFlows::open(int batch, int root, int32_t units) {
   }
 }
 
+// What the flow to `to` would lack if `wanted` trees of the batch used from -> to. Every cut that
+// could lack something then has `to` on its far side, so that no other flow lacks more.
+int32_t SpanningFlows::tryExtend(int batch, int from, int to, int32_t wanted) {
+  if (residual(to, from, to) >= wanted) return 0;
+  isTrial_ = true;
+  change(to, batch, to, kPlenty);
+  change(to, from, to, -wanted);
+  const int32_t lacking = detour(to, from, to);
+  isTrial_ = false;
+  for (; !tried_.empty(); tried_.pop_back()) {
+    change(to, tried_.back().from, tried_.back().to, -tried_.back().by);
+  }
+  return lacking;
+}
+
 int32_t SpanningFlows::extend(int batch, int rest, int from, int to) {
   Batch& grown = batches_[static_cast<size_t>(batch)];
   const int32_t wanted = std::min(grown.units, capacity(from, to));
   if (wanted <= 0) return 0;
-  // Every cut that could lack something then has `to` on its far side: the flow to `to` tells.
-  int32_t lacking = 0;
-  if (residual(to, from, to) < wanted) {
-    isTrial_ = true;
-    change(to, batch, to, kPlenty);
-    change(to, from, to, -wanted);
-    lacking = detour(to, from, to);
-    isTrial_ = false;
-    for (; !tried_.empty(); tried_.pop_back()) {
-      change(to, tried_.back().from, tried_.back().to, -tried_.back().by);
-    }
-  }
-  const int32_t taken = wanted - lacking;
+  const int32_t taken = wanted - tryExtend(batch, from, to, wanted);
   if (taken == 0) return 0;
   const int32_t others = grown.units - taken;
   if (others > 0) batches_[static_cast<size_t>(rest)] = {others, grown.ranks};

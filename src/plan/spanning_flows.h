@@ -59,6 +59,7 @@ class SpanningFlows {
   int32_t push(int flow, int from, int to, int32_t units);
   bool findPath(int flow, int from, int to);
   int32_t detour(int flow, int from, int to);
+  int32_t tryExtend(int batch, int from, int to, int32_t wanted);
   int32_t takeSplit(int flow, int from, int via, int to, int32_t units);
   void giveBack(int flow, int from, int via, int to, int32_t units);
 

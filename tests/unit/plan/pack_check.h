@@ -72,11 +72,9 @@ inline void expectSound(const topology::Topology& topology, const Packing& packi
     ASSERT_TRUE(!isDown || addLoad(topology, routed, true, load));
     ASSERT_TRUE(!isUp || addLoad(topology, routed, false, load));
   }
-  for (const int64_t weight : weights) {
-    EXPECT_TRUE(!isByRank || weight * static_cast<int64_t>(weights.size()) == total);
-  }
-  // load / total * rate <= capacity
-  const Rational rate = packing.achieved;
+  const auto ranks = static_cast<int64_t>(weights.size());
+  for (const int64_t each : weights) EXPECT_TRUE(!isByRank || each * ranks == total);
+  const Rational rate = packing.achieved;  // load / total * rate <= capacity
   bool isFull = false;
   const auto fits = [&](int64_t charged, int64_t capacity) {
     const Int128 used = static_cast<Int128>(charged) * rate.num;

@@ -49,7 +49,7 @@ TEST(Routed, loadsOfARow) {
   measure(row(), packing);
   EXPECT_EQ(packing.achieved, makeRational(6 * kGigabyte, 1));
   EXPECT_EQ(packing.maxDepth, 1);
-  EXPECT_EQ(packing.averageDepth, 1.0);
+  EXPECT_EQ(packing.averageDepth, makeRational(1, 1));
 }
 
 // Of three blocks, one goes outwards over each link and the other two come inwards.
