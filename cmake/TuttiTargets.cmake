@@ -62,7 +62,7 @@ function(tutti_program name)
 endfunction()
 
 # tutti_unit_test(plan_bound SOURCES bound_test.cc DEPS tutti_plan): one GoogleTest program that
-# ctest runs as one test, with a time limit in seconds (default 120).
+# ctest runs as one test, with a time limit in seconds (default 300).
 #
 # LABELS adds to those of the folder (tests/CMakeLists.txt: unit, multi, faults, and `sanitize`,
 # which the sanitizer stages of scripts/test run); NO_SANITIZE keeps a test out of those stages:
@@ -77,10 +77,10 @@ function(tutti_unit_test name)
     return()
   endif()
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 120)
+    set(ARG_TIMEOUT 300)
   endif()
   if(TUTTI_SANITIZE)
-    math(EXPR ARG_TIMEOUT "4 * ${ARG_TIMEOUT}")
+    math(EXPR ARG_TIMEOUT "2 * ${ARG_TIMEOUT}")
   endif()
   if(NOT ARG_PROCESSORS)
     set(ARG_PROCESSORS 1)
