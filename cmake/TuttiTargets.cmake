@@ -100,7 +100,8 @@ function(tutti_unit_test name)
   tutti_optimise_less(test_${name})
   add_test(NAME ${name} COMMAND test_${name})
   set_tests_properties(${name} PROPERTIES
-    TIMEOUT ${ARG_TIMEOUT} LABELS "${labels}" PROCESSORS ${ARG_PROCESSORS})
+    TIMEOUT ${ARG_TIMEOUT} LABELS "${labels}" PROCESSORS ${ARG_PROCESSORS}
+    ENVIRONMENT TUTTI_CACHE_DIR=off)  # tests that want plans to be kept name a folder
 endfunction()
 
 # tutti_add_rooms(src/base src/ir): add_subdirectory for each that has a CMakeLists.txt; one that

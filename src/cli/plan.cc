@@ -27,7 +27,7 @@ nlohmann::json candidateJson(const plan::FabricPlan& made, const plan::Candidate
   return {{"algorithm", candidate.algorithm},
           {"gb_per_s", rateJson(candidate.kilobytesPerSecond)},
           {"bound_permille", plan::permilleOf(candidate.kilobytesPerSecond, made.bound)},
-          {"predicted_us", candidate.ns / 1e3},
+          {"predicted_us", static_cast<double>(candidate.ns) / 1e3},
           {"trees", candidate.trees},
           {"max_depth", candidate.maxDepth},
           {"reason", candidate.reason}};
@@ -61,7 +61,7 @@ nlohmann::json planJson(const topology::Topology& fabric, const plan::FabricPlan
   json["algorithm"] = choice.algorithm;
   json["trees"] = choice.trees;
   json["max_depth"] = choice.maxDepth;
-  json["predicted_us"] = choice.ns / 1e3;
+  json["predicted_us"] = static_cast<double>(choice.ns) / 1e3;
   json["planning_ms"] = milliseconds;
   json["candidates"] = nlohmann::json::array();
   for (const auto& candidate : made.candidates) {
@@ -87,7 +87,7 @@ void printPlan(const PlanQuestion& question, const plan::FabricPlan& made, doubl
                                                       each.kilobytesPerSecond, made.bound)) /
                                                       10)
                         : "-",
-               isUsable ? formatMicroseconds(each.ns / 1e3) : "-",
+               isUsable ? formatMicroseconds(static_cast<double>(each.ns) / 1e3) : "-",
                each.trees > 0 ? fmt::format("{}", each.trees) : "-",
                isUsable ? fmt::format("{}", each.maxDepth) : "-", each.reason);
   }
@@ -113,7 +113,7 @@ int run(const PlanArguments& arguments) {
     fmt::print("{}\n", arguments.question.asJson ? json.dump(1) : plan::explain(fabric, *bound));
     return kExitOk;
   }
-  const auto made = plan::planFabric(fabric, demand, bytes);
+  const auto made = storeOf(arguments.question).plan(fabric, demand, bytes);
   if (!made.isOk()) return failedCommand("plan", made.status());
   if (arguments.question.asJson) {
     fmt::print("{}\n", planJson(fabric, *made, elapsed()).dump(1));

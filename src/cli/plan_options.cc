@@ -48,6 +48,8 @@ void addPlanOptions(CLI::App& command, PlanOptions& options) {
   command.add_option("--bytes", options.bytes, "Size of a call, with K, M or G (1G)");
   command.add_option("--root", options.root, "Root of collectives that have one (0)");
   command.add_flag("--json", options.asJson, "Print JSON instead of text");
+  command.add_flag("--no-cache", options.isUncached,
+                   "Neither read nor keep plans (TUTTI_CACHE_DIR)");
 }
 
 base::Result<PlanQuestion> readPlanQuestion(const PlanOptions& options) {
@@ -59,6 +61,10 @@ base::Result<PlanQuestion> readPlanQuestion(const PlanOptions& options) {
   for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}\n", note);
   return PlanQuestion{
       std::move(loaded.topology), {.collective = *collective, .root = options.root}, *bytes};
+}
+
+plan::PlanStore storeOf(const PlanOptions& options) {
+  return options.isUncached ? plan::PlanStore("") : plan::PlanStore::ofProcess();
 }
 
 std::string toString(const PlanQuestion& question, int ranks) {

@@ -11,6 +11,7 @@
 #include "src/cli/topology_options.h"
 #include "src/plan/bound.h"
 #include "src/plan/fabric.h"
+#include "src/plan/store.h"
 #include "topology/load.h"
 
 namespace tutti::cli {
@@ -21,10 +22,11 @@ struct PlanOptions {
   std::string bytes = "1G";
   int root = 0;
   bool asJson = false;
+  bool isUncached = false;
 };
 
-// Adds what addTopologyOptions does, --coll, --bytes, --root and --json. `options` outlives
-// `command`.
+// Adds what addTopologyOptions does, --coll, --bytes, --root, --json and --no-cache. `options`
+// outlives `command`.
 void addPlanOptions(CLI::App& command, PlanOptions& options);
 
 struct PlanQuestion {
@@ -35,6 +37,9 @@ struct PlanQuestion {
 
 // Reads what was given; prints the notes of topologies to stderr. Errors are for people.
 base::Result<PlanQuestion> readPlanQuestion(const PlanOptions& options);
+
+// Where plans are kept: nowhere with --no-cache.
+plan::PlanStore storeOf(const PlanOptions& options);
 
 // "all_reduce of 1 GiB over 8 ranks on h100".
 std::string toString(const PlanQuestion& question, int ranks);

@@ -74,8 +74,9 @@ base::Result<Simulated> simulatePlan(const PlanQuestion& question, const SimArgu
   };
   Simulated result;
   auto start = Clock::now();
-  TUTTI_ASSIGN_OR_RETURN(result.made,
-                         plan::planFabric(question.fabric, question.demand, question.bytes));
+  TUTTI_ASSIGN_OR_RETURN(
+      result.made,
+      storeOf(arguments.question).plan(question.fabric, question.demand, question.bytes));
   const std::string& algorithm =
       arguments.algorithm.empty() ? result.made.candidates.front().algorithm : arguments.algorithm;
   TUTTI_ASSIGN_OR_RETURN(plan::Planned planned, plan::planned(result.made, algorithm));

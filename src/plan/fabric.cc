@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <bit>
 #include <numeric>
 #include <span>
 
@@ -29,15 +29,67 @@ bool canBePacked(Collective collective) {
          collective == Collective::kReduceScatter;
 }
 
-double nsOf(double bytes, const Rational& rate) {
-  return rate.isUnlimited() ? 0 : bytes * 1e6 / rate.value();
+int64_t saturated(Int128 ns) { return static_cast<int64_t>(std::min<Int128>(ns, kMostNs)); }
+
+int64_t nsOf(uint64_t bytes, const Rational& rate) {
+  if (rate.isUnlimited() || rate.num == 0) return 0;
+  // So that the product below fits 128 bits.
+  const int shift =
+      std::max(0, static_cast<int>(std::bit_width(static_cast<uint64_t>(rate.den))) - 40);
+  const Int128 num = std::max<int64_t>(1, rate.num >> shift);
+  return saturated((static_cast<Int128>(bytes) * 1'000'000 * (rate.den >> shift) + num - 1) / num);
+}
+
+// The greatest integer whose square is at most `value`.
+int64_t squareRoot(int64_t value) {
+  int64_t root = 0;
+  for (int64_t bit = int64_t{1} << 30; bit > 0; bit >>= 1) {
+    if ((root + bit) * (root + bit) <= value) root += bit;
+  }
+  return root;
+}
+
+bool isPermutation(const std::vector<Rank>& order, int32_t ranks, Rank first) {
+  std::vector<Rank> sorted = order;
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<Rank> all(static_cast<size_t>(ranks));
+  std::iota(all.begin(), all.end(), 0);
+  return sorted == all && order.front() == first;
+}
+
+// Is `known` for this fabric and demand?
+base::Status checkKnown(const Searched& known, const FabricPlan& plan,
+                        const FabricOptions& options) {
+  const auto defect = [](const char* text) {
+    return base::Status(base::Code::kInternalError, base::kErrInternal, text);
+  };
+  if (!known.order.empty() && !isPermutation(known.order, plan.ranks, plan.root)) {
+    return defect("the order of a ring does not name each rank once, the root first");
+  }
+  const Packing& packing = known.packing;
+  if (packing.trees.empty()) return {};
+  const bool isByRank =
+      plan.collective == Collective::kAllGather || plan.collective == Collective::kReduceScatter;
+  const int64_t perRoot = options.packing.mostPerRoot > 0 ? options.packing.mostPerRoot : 64;
+  const int64_t most = isByRank ? perRoot * plan.ranks : options.packing.mostTrees;
+  if (packing.collective != plan.collective || (packing.isFlooding && !isByRank) ||
+      static_cast<int64_t>(packing.trees.size()) > most) {
+    return defect("a packing is for another collective, or of too many trees");
+  }
+  TUTTI_RETURN_IF_ERROR(check(plan.fabric, packing));
+  const bool hasRoot =
+      plan.collective == Collective::kBroadcast || plan.collective == Collective::kReduce;
+  if (hasRoot && packing.trees[0].tree.root != plan.root) {
+    return defect("a packing is for another root");
+  }
+  return {};
 }
 
 class Planner {
  public:
-  Planner(const Demand& demand, const FabricOptions& options, FabricPlan& plan,
-          topology::RouteTable& routes)
-      : demand_(demand), options_(options), plan_(plan), routes_(routes) {}
+  Planner(const Demand& demand, const FabricOptions& options, const Searched& known,
+          FabricPlan& plan, topology::RouteTable& routes)
+      : demand_(demand), options_(options), known_(known), plan_(plan), routes_(routes) {}
 
   base::Status addPatterns();
   base::Status addTrees();
@@ -45,8 +97,9 @@ class Planner {
 
  private:
   base::Result<Candidate> pattern(std::string_view algorithm);
-  void price(Candidate& candidate, const Traffic& traffic);
-  void price(Candidate& candidate, const Packing& packing);
+  base::Status pack();
+  Pace paceOf(const Traffic& traffic);
+  Pace paceOf(const Packing& packing) const;
   int64_t startNs(std::span<const topology::LinkIndex> links) const;
   std::string fullest(const Load& load) const;
   std::string whyNot(const Candidate& candidate) const;
@@ -54,6 +107,7 @@ class Planner {
 
   const Demand& demand_;
   const FabricOptions& options_;
+  const Searched& known_;
   FabricPlan& plan_;
   topology::RouteTable& routes_;
   std::vector<Rank> ownOrder_;  // the root and those that follow it
@@ -93,34 +147,26 @@ std::string Planner::fullest(const Load& load) const {
                      static_cast<double>(load.links[most]) / static_cast<double>(load.total));
 }
 
-void Planner::price(Candidate& candidate, const Traffic& traffic) {
-  int64_t start = 0;
+Pace Planner::paceOf(const Traffic& traffic) {
+  Pace pace;
   for (const Message& message : traffic.messages) {
     const auto links = routes_.find(message.from, message.to, 0, 0);
-    if (links.isOk()) start = std::max(start, startNs(*links));
+    if (links.isOk()) pace.startNs = std::max(pace.startNs, startNs(*links));
   }
-  const int64_t further = std::max(traffic.posts - 1, 0) * options_.costs.postNs;
-  candidate.maxDepth = traffic.steps;
-  candidate.ns = static_cast<double>(traffic.steps * start + further) +
-                 nsOf(static_cast<double>(plan_.bytes), candidate.kilobytesPerSecond);
+  pace.furtherNs = std::max(traffic.posts - 1, 0) * options_.costs.postNs;
+  pace.steps = traffic.steps;
+  return pace;
 }
 
-// A pipeline of chunks through the deepest tree, with the number of chunks that is best: steps of
-// start + T / c each, c + hops - 1 of them (T: all bytes at the packing's rate).
-void Planner::price(Candidate& candidate, const Packing& packing) {
-  int64_t start = 0;
+Pace Planner::paceOf(const Packing& packing) const {
+  Pace pace{.isPipeline = true};
   for (const RoutedTree& tree : packing.trees) {
-    for (const auto& links : tree.down) start = std::max(start, startNs(links));
-    for (const auto& links : tree.up) start = std::max(start, startNs(links));
+    for (const auto& links : tree.down) pace.startNs = std::max(pace.startNs, startNs(links));
+    for (const auto& links : tree.up) pace.startNs = std::max(pace.startNs, startNs(links));
   }
   const bool isTwice = packing.collective == Collective::kAllReduce || packing.isFlooding;
-  const double hops = std::max(1, packing.maxDepth * (isTwice ? 2 : 1));
-  const double all = nsOf(static_cast<double>(plan_.bytes), candidate.kilobytesPerSecond);
-  const auto step = static_cast<double>(start);
-  const double chunks = std::max(1.0, std::sqrt((hops - 1) * all / step));
-  candidate.maxDepth = packing.maxDepth;
-  candidate.trees = static_cast<int32_t>(packing.trees.size());
-  candidate.ns = (chunks + hops - 1) * (step + all / chunks);
+  pace.steps = std::max(1, packing.maxDepth * (isTwice ? 2 : 1));
+  return pace;
 }
 
 base::Result<Candidate> Planner::pattern(std::string_view algorithm) {
@@ -129,7 +175,10 @@ base::Result<Candidate> Planner::pattern(std::string_view algorithm) {
     candidate.reason = fmt::format("a message for every pair of {} ranks", plan_.ranks);
     return candidate;
   }
-  if (algorithm == "ring" || algorithm == "chain") {
+  const bool isOrdered = algorithm == "ring" || algorithm == "chain";
+  if (isOrdered && !known_.order.empty()) {
+    candidate.order = known_.order;
+  } else if (isOrdered) {
     TUTTI_ASSIGN_OR_RETURN(candidate.order, ringOrder(plan_.fabric, routes_, plan_.root));
   }
   const auto traffic =
@@ -140,7 +189,9 @@ base::Result<Candidate> Planner::pattern(std::string_view algorithm) {
   }
   TUTTI_ASSIGN_OR_RETURN(const Load load, loadOf(plan_.fabric, routes_, *traffic));
   candidate.kilobytesPerSecond = rateOf(plan_.fabric, load);
-  price(candidate, *traffic);
+  candidate.pace = paceOf(*traffic);
+  candidate.maxDepth = traffic->steps;
+  candidate.ns = predictedNs(candidate, plan_.bytes);
   candidate.reason = fullest(load);
   return candidate;
 }
@@ -164,18 +215,31 @@ Rational Planner::best() const {
   return best;
 }
 
-base::Status Planner::addTrees() {
-  if (!canBePacked(plan_.collective)) return {};
-  if (permilleOf(best(), plan_.bound) >= 1000 - options_.gapPermille) return {};
+base::Status Planner::pack() {
+  if (!known_.packing.trees.empty()) {
+    plan_.packing = known_.packing;
+    measure(plan_.fabric, plan_.packing);
+    return {};
+  }
   // The same rate; its links are those of the contracted fabric.
   TUTTI_ASSIGN_OR_RETURN(const Bound limit, bound(plan_.fabric, demand_));
   TUTTI_ASSIGN_OR_RETURN(plan_.packing,
                          packTrees(plan_.fabric, limit, demand_.root, options_.packing));
+  return {};
+}
+
+base::Status Planner::addTrees() {
+  if (!canBePacked(plan_.collective)) return {};
+  if (permilleOf(best(), plan_.bound) >= 1000 - options_.gapPermille) return {};
+  TUTTI_RETURN_IF_ERROR(pack());
   const bool isByRank =
       plan_.collective == Collective::kAllGather || plan_.collective == Collective::kReduceScatter;
   Candidate candidate{.algorithm = isByRank ? "forest" : "trees"};
   candidate.kilobytesPerSecond = plan_.packing.achieved;
-  price(candidate, plan_.packing);
+  candidate.pace = paceOf(plan_.packing);
+  candidate.maxDepth = plan_.packing.maxDepth;
+  candidate.trees = static_cast<int32_t>(plan_.packing.trees.size());
+  candidate.ns = predictedNs(candidate, plan_.bytes);
   candidate.reason = fullest(loadOf(plan_.fabric, plan_.packing));
   plan_.candidates.push_back(std::move(candidate));
   return {};
@@ -183,9 +247,10 @@ base::Status Planner::addTrees() {
 
 std::string Planner::whyNot(const Candidate& candidate) const {
   if (candidate.kilobytesPerSecond.num == 0) return candidate.reason;
-  const double bytes = nsOf(static_cast<double>(plan_.bytes), candidate.kilobytesPerSecond);
-  const bool isByStart = bytes < candidate.ns / 2;
-  return fmt::format("{:.3g} times the time; {}", candidate.ns / plan_.candidates.front().ns,
+  const bool isByStart = nsOf(plan_.bytes, candidate.kilobytesPerSecond) < candidate.ns / 2;
+  return fmt::format("{:.3g} times the time; {}",
+                     static_cast<double>(candidate.ns) /
+                         static_cast<double>(std::max<int64_t>(1, plan_.candidates.front().ns)),
                      isByStart
                          ? fmt::format("{} steps cost more than the bytes", candidate.maxDepth)
                          : candidate.reason);
@@ -212,7 +277,10 @@ void Planner::choose() {
 }  // namespace
 
 base::Result<FabricPlan> planFabric(const topology::Topology& topology, const Demand& demand,
-                                    uint64_t bytes, const FabricOptions& options) {
+                                    uint64_t bytes, const FabricOptions& options,
+                                    const Searched* known) {
+  const Searched nothing;
+  if (known == nullptr) known = &nothing;
   FabricPlan plan;
   plan.collective = demand.collective;
   plan.root = demand.root;
@@ -227,7 +295,8 @@ base::Result<FabricPlan> planFabric(const topology::Topology& topology, const De
     return plan;
   }
   TUTTI_ASSIGN_OR_RETURN(auto routes, topology::RouteTable::make(plan.fabric));
-  Planner planner(demand, options, plan, routes);
+  TUTTI_RETURN_IF_ERROR(checkKnown(*known, plan, options));
+  Planner planner(demand, options, *known, plan, routes);
   TUTTI_RETURN_IF_ERROR(planner.addPatterns());
   TUTTI_RETURN_IF_ERROR(planner.addTrees());
   if (plan.candidates.empty()) {
@@ -237,6 +306,24 @@ base::Result<FabricPlan> planFabric(const topology::Topology& topology, const De
   }
   planner.choose();
   return plan;
+}
+
+Searched searchedOf(const FabricPlan& made) {
+  Searched searched{{}, made.packing};
+  for (const Candidate& candidate : made.candidates) {
+    if (!candidate.order.empty()) searched.order = candidate.order;
+  }
+  return searched;
+}
+
+int64_t predictedNs(const Candidate& candidate, uint64_t bytes) {
+  const auto& [startNs, furtherNs, steps, isPipeline] = candidate.pace;
+  const int64_t all = nsOf(bytes, candidate.kilobytesPerSecond);
+  if (!isPipeline) return saturated(Int128{steps} * startNs + furtherNs + all);
+  const int64_t start = std::max<int64_t>(1, startNs);
+  const int64_t chunks =
+      std::max<int64_t>(1, squareRoot(saturated(Int128{steps - 1} * all / start)));
+  return saturated(Int128{chunks + steps - 1} * (start + (all + chunks - 1) / chunks));
 }
 
 int64_t permilleOf(const Rational& rate, const Bound& bound) {

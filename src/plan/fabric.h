@@ -37,6 +37,15 @@ struct FabricOptions {
   int32_t mostForPairs = 256;
 };
 
+// What a call takes beside its bytes, so that its time can be told for every length.
+struct Pace {
+  int64_t startNs = 0;      // of the slowest message, before its first byte arrives
+  int64_t furtherNs = 0;    // of the further messages that a rank sends at the same time
+  int32_t steps = 0;        // messages one after another
+  bool isPipeline = false;  // in chunks: all steps are under way at once
+  bool operator==(const Pace&) const = default;
+};
+
 // An algorithm on the fabric. kilobytesPerSecond is of long messages, by the load of the fullest
 // link or resource; 0 where it can not be used.
 struct Candidate {
@@ -44,7 +53,8 @@ struct Candidate {
   Rational kilobytesPerSecond = {};
   int32_t trees = 0;     // of those made of trees
   int32_t maxDepth = 0;  // messages one after another; of trees, edges from root to leaf
-  double ns = 0;         // predicted for FabricPlan::bytes
+  Pace pace = {};
+  int64_t ns = 0;                    // predicted for FabricPlan::bytes
   std::vector<ir::Rank> order = {};  // of "ring" and "chain": the places' ranks
   std::string reason;                // why it is not the choice; of the choice, why it is
   bool operator==(const Candidate&) const = default;
@@ -62,11 +72,33 @@ struct FabricPlan {
   bool operator==(const FabricPlan&) const = default;
 };
 
-// Pure, the same on every machine but for predicted times, which are for people and for the choice
-// that one rank takes for all. Single thread: 8 ranks 20 ms, 64 ranks half a second, 1,024 ten
-// seconds. Fails where bound does.
+// What takes the planner long to find; the same for calls of every length.
+struct Searched {
+  std::vector<ir::Rank> order;  // of ring and chain; empty: not looked for
+  Packing packing;              // no trees: not packed
+  bool operator==(const Searched&) const = default;
+};
+
+// Goes up with every change of what planFabric finds for the same fabric: what an earlier one found
+// is then looked for again (store.h).
+inline constexpr int kPlannerVersion = 1;
+
+// Pure, the same on every machine: integers only, predicted times included. Single thread: 8 ranks
+// 20 ms, 64 ranks half a second, 1,024 ten seconds. Fails where bound does.
+//
+// `known` is what searchedOf gave for the same topology, demand and options: it is checked and then
+// taken instead of searching. Fails (internal error) where it is none for this fabric.
 base::Result<FabricPlan> planFabric(const topology::Topology& topology, const Demand& demand,
-                                    uint64_t bytes, const FabricOptions& options = {});
+                                    uint64_t bytes, const FabricOptions& options = {},
+                                    const Searched* known = nullptr);
+
+Searched searchedOf(const FabricPlan& made);
+
+// In whole ns, rounded up; at most kMostNs. All steps of a pattern start one after another, and the
+// bytes T = bytes / rate come on top; a pipeline of c chunks takes c + steps - 1 steps of
+// start + T / c each, with the c that is best, sqrt((steps - 1) T / start).
+int64_t predictedNs(const Candidate& candidate, uint64_t bytes);
+inline constexpr int64_t kMostNs = int64_t{1} << 60;
 
 // The share of the bound that an algorithm reaches, in thousandths rounded down; 1000 for one rank.
 int64_t permilleOf(const Rational& rate, const Bound& bound);

@@ -179,7 +179,7 @@ base::Result<Planned> planned(const FabricPlan& made, std::string_view algorithm
   plan.root = made.root;
   plan.algorithm = algorithm;
   plan.order = candidate->order;
-  plan.predictedNs = candidate->ns;
+  plan.predictedNs = static_cast<double>(candidate->ns);
   const int64_t postsNs = kPostsPerChunk * costs.postNs;
   if (algorithm == "chain") {
     TUTTI_ASSIGN_OR_RETURN(const int64_t latency, longestLatency(made, candidate->order));

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -242,6 +244,36 @@ TEST(Sim, IsTextOrJson) {
     EXPECT_LE(all["bound_share"], 1.0001) << collective;
     EXPECT_FALSE(all["busiest_links"].empty());
   }
+}
+
+TEST(Plan, IsKeptUnlessAskedNotTo) {
+  const File file("star.json", kStar);
+  std::string folder = testing::TempDir() + "tutti_plans_XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  setenv("TUTTI_CACHE_DIR", folder.c_str(), 1);
+  const auto planned = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"plan", file.path(), "--json"});
+    const auto output = run(std::move(arguments));
+    EXPECT_EQ(output.code, 0) << output.error;
+    EXPECT_EQ(output.error, "");
+    json all = json::parse(output.out, nullptr, false);
+    all.erase("planning_ms");
+    return all;
+  };
+  const json fresh = planned({"--no-cache"});
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+  EXPECT_EQ(planned({}), fresh);
+  EXPECT_FALSE(std::filesystem::is_empty(folder));
+  EXPECT_EQ(planned({}), fresh);
+  for (const auto& kept : std::filesystem::directory_iterator(folder)) {
+    std::ofstream(kept.path()) << "tutti";
+  }
+  const auto damaged = run({"sim", file.path(), "--bytes", "1M"});
+  EXPECT_EQ(damaged.code, 0);
+  EXPECT_NE(damaged.error.find("planning again"), std::string::npos) << damaged.error;
+  EXPECT_EQ(planned({}), fresh);
+  unsetenv("TUTTI_CACHE_DIR");
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Sim, TakesAnotherAlgorithmChunkAndWindow) {
