@@ -247,13 +247,13 @@ base::Result<ir::Plan> plan(const ir::World& world, const ir::Call& call, const 
   return result;
 }
 
-std::vector<Candidate> candidates(const ir::World& world, const ir::Call& call) {
-  std::vector<Candidate> result;
+std::vector<TemplatePrice> candidates(const ir::World& world, const ir::Call& call) {
+  std::vector<TemplatePrice> result;
   if (!hasSchedule(call.collective) || world.size() < 2) return result;
   const Evaluator evaluator(world, call);
   for (const Algorithm& algorithm : algorithms()) {
     if (algorithm.collective != call.collective) continue;
-    Candidate& candidate = result.emplace_back();
+    TemplatePrice& candidate = result.emplace_back();
     candidate.algorithm = algorithm.name;
     candidate.reason = evaluator.obstacle(algorithm);
     candidate.isUsable = candidate.reason.empty();

@@ -43,7 +43,7 @@ struct Options {
 base::Result<ir::Plan> plan(const ir::World& world, const ir::Call& call, const Options& options);
 
 // One algorithm's chance, for people and tests: `tutti plan` and docs/performance.md.
-struct Candidate {
+struct TemplatePrice {
   std::string_view algorithm;
   bool isUsable = false;
   std::string reason;       // why not, or why it is not chosen unless it is named
@@ -52,6 +52,6 @@ struct Candidate {
 };
 
 // All algorithms of the call's collective as the model sees them, in the order of algorithmsFor.
-std::vector<Candidate> candidates(const ir::World& world, const ir::Call& call);
+std::vector<TemplatePrice> candidates(const ir::World& world, const ir::Call& call);
 
 }  // namespace tutti::plan

@@ -170,6 +170,19 @@ uint64_t forestChunk(const Candidate& candidate, const FabricPlan& made, const F
 
 }  // namespace
 
+// Every tree gets 128 B and its weight's part of the rest, rounded down: together no more than the
+// chunk.
+ir::Plan inSlots(ir::Plan plan) {
+  constexpr uint64_t kUnit = kChunkUnit;
+  uint64_t sharing = plan.trees.empty() ? 1 : 0;  // a vector or block
+  for (const ir::Tree& tree : plan.trees) {
+    if (tree.root == plan.trees[0].root) ++sharing;
+  }
+  const uint64_t fitting = std::min(plan.chunkBytes, ir::Limits::kFifoSlotBytes) / kUnit;
+  plan.chunkBytes = std::max(fitting, sharing) * kUnit;
+  return plan;
+}
+
 base::Result<Planned> planned(const FabricPlan& made, std::string_view algorithm,
                               const MessageCosts& costs) {
   TUTTI_ASSIGN_OR_RETURN(const Candidate* candidate, find(made, algorithm));

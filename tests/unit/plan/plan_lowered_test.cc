@@ -65,7 +65,7 @@ TEST_P(Lowered, forcedChoicesAreRight) {
         const ir::World world = makeWorld(size, Reach::kMapped, 4);
         const ir::Call call{.collective = GetParam(), .count = count};
         const auto known = candidates(world, call);
-        const auto at = std::find_if(known.begin(), known.end(), [&](const Candidate& each) {
+        const auto at = std::find_if(known.begin(), known.end(), [&](const TemplatePrice& each) {
           return each.algorithm == algorithm;
         });
         if (at == known.end() || !at->isUsable) continue;
