@@ -7,6 +7,7 @@
 
 #include "src/base/config.h"
 #include "src/base/errors.h"
+#include "src/base/hash.h"
 #include "src/base/log.h"
 #include "src/executor/progress_thread.h"
 #include "src/plan/plan.h"
@@ -78,6 +79,13 @@ base::Result<executor::Operation*> Communicator::start(Work& work, std::vector<S
   return static_cast<executor::Operation*>(nullptr);
 }
 
+base::Result<ir::Plan> Communicator::planFor(const ir::Call& call, const plan::Options& options) {
+  if (fabric_ == nullptr || !plan::hasTable(call.collective)) {
+    return plan::plan(world_, call, options);
+  }
+  return fabric_->plan(world_, call, options);
+}
+
 base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFor(
     const Work& work) {
   plan::Options options;
@@ -85,7 +93,7 @@ base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFo
   const auto known = plan::algorithmsFor(work.call.collective);
   if (std::find(known.begin(), known.end(), forced) != known.end()) options.algorithm = forced;
   options.chunkBytes = base::processConfig().get(base::param::kChunk);
-  TUTTI_ASSIGN_OR_RETURN(const ir::Plan plan, plan::plan(world_, work.call, options));
+  TUTTI_ASSIGN_OR_RETURN(const ir::Plan plan, planFor(work.call, options));
   TUTTI_LOG_INFO(kTuning, "{}: {}", ir::toString(work.call), ir::toString(plan));
   auto programs = std::make_shared<executor::Programs>();
   const auto compiled =
@@ -102,6 +110,13 @@ base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFo
     TUTTI_ASSIGN_OR_RETURN(const ir::Plan without, plan::plan(world_, work.call, options));
     TUTTI_ASSIGN_OR_RETURN(auto staged, compiled(schedule::lower(without, size(), rank_)));
     programs->staged = std::make_unique<executor::Program>(std::move(staged));
+  }
+  if (fabric_ != nullptr && plan::hasTable(work.call.collective)) {
+    // Every rank plans for itself: with its messages goes what it found.
+    const uint64_t signature = base::hash64(ir::digest(plan), programs->main.signature);
+    for (auto* each : {&programs->main, programs->fallback.get(), programs->staged.get()}) {
+      if (each != nullptr) each->signature = signature;
+    }
   }
   std::shared_ptr<const executor::Programs> result = std::move(programs);
   if (work.table.counts.empty()) plans_.insert(work.call, result);

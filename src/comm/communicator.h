@@ -13,10 +13,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/base/status.h"
 #include "src/bootstrap/control_plane.h"
+#include "src/comm/fabric.h"
 #include "src/comm/plan_cache.h"
 #include "src/comm/red_ops.h"
 #include "src/device/device.h"
@@ -117,10 +119,12 @@ class Communicator {
   base::Status join(const InitArgs& args, const std::atomic<bool>* isAborted);
   base::Status openTransports();
   base::Status exchange();
+  base::Status compareFabrics(const std::vector<std::pair<std::string, std::string>>& all) const;
   base::Status connect();
   base::Status agree();
   void startEngine();
   base::Status externalFailure() const;
+  base::Result<ir::Plan> planFor(const ir::Call& call, const plan::Options& options);
   base::Result<std::shared_ptr<const executor::Programs>> programsFor(const Work& work);
   void logSummary(double seconds) const;
 
@@ -147,6 +151,7 @@ class Communicator {
   PlanCache plans_;
   RedOps redOps_;
   uint64_t bytesOfSegment_ = 0;
+  std::unique_ptr<Fabric> fabric_;  // null: plans follow from the World alone
 };
 
 }  // namespace tutti::comm

@@ -105,6 +105,7 @@ std::string Communicator::describe() {
       {"rank", rank_},
       {"size", world_.size()},
       {"device", config_.device},
+      {"fabric", fabric_ == nullptr ? "" : fabric_->text()},
       {"kernel_copies", world_.canCopyPeer},
       {"ranks_per_core", world_.ranksPerCore()},
       {"ranks", ranks},

@@ -82,6 +82,9 @@ base::Result<std::unique_ptr<Communicator>> Communicator::create(
     if (!status.isOk()) communicator->control_->announceAbort(status.toString());
     return status;
   };
+  auto fabric = Fabric::open(args.size);
+  TUTTI_RETURN_IF_ERROR(guard(fabric.status()));
+  communicator->fabric_ = fabric.take();
   TUTTI_RETURN_IF_ERROR(guard(communicator->openTransports()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->exchange()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->connect()));
@@ -143,6 +146,8 @@ Status Communicator::exchange() {
                {"version", kVersion},
                {"isDeviceExclusive", device_->describe().isExclusive},
                {"settings", sharedSettings()},
+               {"fabric", fabric_ == nullptr ? "" : fmt::format("{:016x}", fabric_->digest())},
+               {"fabricText", fabric_ == nullptr ? "no fabric" : fabric_->text()},
                {"cores", topology::usableCores()},
                {"coreSet", topology::coreSetDigest()}};
   for (const auto& transport : transports_) {
@@ -152,6 +157,7 @@ Status Communicator::exchange() {
   const auto text = mine.dump(-1, ' ', false, json::error_handler_t::replace);
   TUTTI_ASSIGN_OR_RETURN(const auto all, control_->allGather(text));
   std::vector<std::string> settings;
+  std::vector<std::pair<std::string, std::string>> fabrics;
   for (ir::Rank rank = 0; rank < static_cast<ir::Rank>(all.size()); ++rank) {
     const json theirs = json::parse(all[static_cast<size_t>(rank)], nullptr, false);
     if (theirs.is_discarded() || !theirs.is_object()) return foreignVersion(rank, "a description");
@@ -167,6 +173,7 @@ Status Communicator::exchange() {
     info.coreSet = theirs.value("coreSet", uint64_t{0});
     if (info.version != kVersion) return foreignVersion(rank, "version " + info.version);
     settings.push_back(theirs.value("settings", ""));
+    fabrics.emplace_back(theirs.value("fabric", ""), theirs.value("fabricText", ""));
     world_.ranks.push_back(std::move(info));
     const json offers = theirs.value("transports", json::object());
     for (auto& transport : transports_) {
@@ -181,12 +188,27 @@ Status Communicator::exchange() {
             fmt::format("{} has {}, and {} has {}; set them alike on all ranks", describeRank(0),
                         settings[0], describeRank(rank), settings[static_cast<size_t>(rank)])};
   }
+  TUTTI_RETURN_IF_ERROR(compareFabrics(fabrics));
   if (const auto both = world_.ranksOfOneDevice()) {
     return {Code::kInvalidUsage, base::kErrDuplicateDevice,
             fmt::format("{} and {} both use device {}, which only one of them can; give each a "
                         "device of its own (TUTTI_DEVICE, --devices)",
                         describeRank(both->first), describeRank(both->second),
                         world_.ranks[static_cast<size_t>(both->first)].device)};
+  }
+  return {};
+}
+
+// Digest and description, by rank.
+Status Communicator::compareFabrics(
+    const std::vector<std::pair<std::string, std::string>>& all) const {
+  for (ir::Rank rank = 1; rank < world_.size(); ++rank) {
+    const auto& [digest, text] = all[static_cast<size_t>(rank)];
+    if (digest == all[0].first) continue;
+    return {Code::kInvalidUsage, base::kErrSettingMismatch,
+            fmt::format("{} has {}, and {} has {}; TUTTI_TOPO_FILE (or NCCL_TOPO_FILE) must give "
+                        "all ranks the same",
+                        describeRank(0), all[0].second, describeRank(rank), text)};
   }
   return {};
 }

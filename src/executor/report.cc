@@ -98,6 +98,17 @@ Status Engine::mismatch(const Operation& operation, ir::Rank rank) const {
   const bool isKnown = record.number.load(std::memory_order_acquire) == number;
   const auto theirs = isKnown ? ir::toString(callOf(record)) : std::string("something else");
   const auto ours = number == operation.number ? mine : ir::toString(callOf(own));
+  const auto collective =
+      number == operation.number ? operation.program->call.collective : callOf(own).collective;
+  const bool hasCounts =
+      collective == ir::Collective::kAllGatherV || collective == ir::Collective::kReduceScatterV;
+  if (theirs == ours && !hasCounts) {
+    return {Code::kInvalidUsage, base::kErrCollectiveMismatch,
+            fmt::format("ranks disagree on operation {} ({}): {} and this rank ({}) planned it "
+                        "differently; use one version of Tutti on all ranks, and remove the plans "
+                        "that were kept (TUTTI_CACHE_DIR)",
+                        number, ours, describe(rank), options_.rank)};
+  }
   if (theirs == ours) {
     return {
         Code::kInvalidUsage, base::kErrCollectiveMismatch,
