@@ -1,47 +1,28 @@
-// A small XML reader over expat, for files that describe machines: a tree of elements with their
-// attributes and lines. Text between elements, comments and processing instructions are not kept.
+// XML of files that describe machines: src/base/xml.h, with the error of a topology file.
 #pragma once
 
-#include <cstdint>
-#include <string>
 #include <string_view>
-#include <vector>
 
-#include "src/base/status.h"
+#include "src/base/errors.h"
+#include "src/base/xml.h"
 
 namespace tutti::topology {
 
-// A file beyond these is refused: the largest real ones have some thousand elements, 20 deep.
-inline constexpr size_t kMostXmlBytes = size_t{16} << 20;
-inline constexpr size_t kMostXmlDepth = 64;
-inline constexpr size_t kMostXmlElements = size_t{1} << 17;
+using base::kMostXmlBytes;
+using base::kMostXmlDepth;
+using base::kMostXmlElements;
+using base::XmlAttribute;
+using base::XmlElement;
+using base::xmlEscaped;
 
-struct XmlAttribute {
-  std::string name;
-  std::string value;  // UTF-8, '?' for control characters
-};
+// As base::parseXml.
+inline base::Result<XmlElement> parseXml(std::string_view text, std::string_view file) {
+  return base::parseXml(text, file, base::kErrTopologyFile);
+}
 
-struct XmlElement {
-  std::string name;
-  int line = 0;
-  std::vector<XmlAttribute> attributes;
-  std::vector<XmlElement> children;
-
-  // The value of an attribute, or null where there is none.
-  const std::string* find(std::string_view attribute) const;
-  // The same, but empty where there is none.
-  std::string_view get(std::string_view attribute) const;
-};
-
-// The root of a document. A document type may be named, but it must declare nothing: no entities
-// (so there is nothing to expand) and no defaults; nothing outside of `text` is ever read. `file`
-// is what errors name. Any thread.
-base::Result<XmlElement> parseXml(std::string_view text, std::string_view file);
-
-// `text` as the value of an attribute, without the quotes; control characters become '?'.
-std::string xmlEscaped(std::string_view text);
-
-// "file:line: text" as an error of a topology file; without a line where that is 0.
-base::Status errorAt(std::string_view file, int line, std::string_view text);
+// As base::errorAt.
+inline base::Status errorAt(std::string_view file, int line, std::string_view text) {
+  return base::errorAt(file, line, text, base::kErrTopologyFile);
+}
 
 }  // namespace tutti::topology

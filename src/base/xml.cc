@@ -13,6 +13,8 @@
 namespace tutti::base {
 namespace {
 
+constexpr bool isXmlControl(char c) { return (c >= 0 && c < 0x20) || c == 0x7f; }
+
 // Collects the tree while expat calls back. No exception may pass through expat, which is C: the
 // first failure is kept, and the parser is stopped.
 class TreeBuilder {
@@ -78,7 +80,9 @@ class TreeBuilder {
     element.name = name;
     element.line = static_cast<int>(XML_GetCurrentLineNumber(parser_));
     for (; *attributes != nullptr; attributes += 2) {
-      element.attributes.push_back({attributes[0], attributes[1]});
+      auto& value =
+          element.attributes.emplace_back(XmlAttribute{attributes[0], attributes[1]}).value;
+      std::replace_if(value.begin(), value.end(), isXmlControl, '?');
     }
     // An element moves only while its parent grows, and then it is closed: pointers to open ones
     // stay good.
@@ -140,7 +144,7 @@ std::string xmlEscaped(std::string_view text) {
       case '<': escaped += "&lt;"; break;
       case '>': escaped += "&gt;"; break;
       case '"': escaped += "&quot;"; break;
-      default: escaped += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
+      default: escaped += isXmlControl(c) ? '?' : c;
     }
   }
   return escaped;

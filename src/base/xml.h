@@ -19,7 +19,7 @@ inline constexpr size_t kMostXmlElements = size_t{1} << 17;
 
 struct XmlAttribute {
   std::string name;
-  std::string value;
+  std::string value;  // UTF-8, '?' for control characters
 };
 
 struct XmlElement {
@@ -39,7 +39,7 @@ struct XmlElement {
 // is what errors name, `errorId` their number (errors.h). Any thread.
 Result<XmlElement> parseXml(std::string_view text, std::string_view file, int errorId);
 
-// `text` as the value of an attribute, without the quotes; what XML cannot hold becomes '?'.
+// `text` as the value of an attribute, without the quotes; control characters become '?'.
 std::string xmlEscaped(std::string_view text);
 
 // "file:line: text" as an invalid argument; without a line where that is 0.
