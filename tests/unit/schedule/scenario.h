@@ -16,6 +16,29 @@
 
 namespace tutti::schedule {
 
+// A collective and a template that makes its Schedules.
+struct TemplateCase {
+  ir::Collective collective;
+  std::string algorithm;
+};
+
+// All that `size` ranks can run.
+inline std::vector<TemplateCase> allTemplates(int size) {
+  std::vector<TemplateCase> cases;
+  for (int value = 0; value < ir::kCollectiveCount; ++value) {
+    const auto collective = static_cast<ir::Collective>(value);
+    if (collective == ir::Collective::kSend || collective == ir::Collective::kRecv) continue;
+    for (const std::string_view algorithm : loweredAlgorithms(collective, size)) {
+      cases.push_back({collective, std::string(algorithm)});
+    }
+  }
+  return cases;
+}
+
+inline std::string templateName(const testing::TestParamInfo<TemplateCase>& info) {
+  return std::string(ir::name(info.param.collective)) + "_" + info.param.algorithm;
+}
+
 struct Scenario {
   ir::Call call;
   ir::Plan plan;

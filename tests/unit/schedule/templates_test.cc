@@ -10,27 +10,6 @@ using ir::Collective;
 // Sanitized builds are some ten times slower.
 constexpr int kLargestSize = test::kIsSanitized ? 13 : 33;
 
-struct Case {
-  Collective collective;
-  std::string algorithm;
-};
-
-std::vector<Case> allCases() {
-  std::vector<Case> cases;
-  for (int value = 0; value < ir::kCollectiveCount; ++value) {
-    const auto collective = static_cast<Collective>(value);
-    if (collective == Collective::kSend || collective == Collective::kRecv) continue;
-    for (const std::string_view algorithm : loweredAlgorithms(collective, 1)) {
-      cases.push_back({collective, std::string(algorithm)});
-    }
-  }
-  return cases;
-}
-
-std::string caseName(const testing::TestParamInfo<Case>& info) {
-  return std::string(ir::name(info.param.collective)) + "_" + info.param.algorithm;
-}
-
 std::vector<ir::Rank> rootsOf(Collective collective, int size) {
   if (!ir::hasRoot(collective) || size == 1) return {0};
   if (size == 2) return {0, 1};
@@ -45,21 +24,21 @@ std::vector<bool> inPlaceOf(int size, int pattern) {
   return isInPlace;
 }
 
-bool isKnown(const Case& test, int size) {
+bool isKnown(const TemplateCase& test, int size) {
   const auto names = loweredAlgorithms(test.collective, size);
   return std::find(names.begin(), names.end(), test.algorithm) != names.end();
 }
 
 // Posts carry small payloads in one piece.
-bool canUseBoard(const Case& test) { return test.algorithm == "one_shot"; }
-bool mustUseBoard(const Case& test) {
+bool canUseBoard(const TemplateCase& test) { return test.algorithm == "one_shot"; }
+bool mustUseBoard(const TemplateCase& test) {
   return canUseBoard(test) && !isVectorCollective(test.collective);
 }
-bool isInPlaceSafe(const Case& test) {
+bool isInPlaceSafe(const TemplateCase& test) {
   return test.collective != Collective::kAllToAll || test.algorithm != "direct";
 }
 
-class Templates : public testing::TestWithParam<Case> {
+class Templates : public testing::TestWithParam<TemplateCase> {
  protected:
   void expectValid(const Scenario& scenario, int pattern) {
     const int interleavings = scenario.size <= 9 ? 3 : 1;
@@ -72,7 +51,7 @@ class Templates : public testing::TestWithParam<Case> {
 };
 
 TEST_P(Templates, areRight) {
-  const Case& test = GetParam();
+  const TemplateCase& test = GetParam();
   for (int size = 1; size <= kLargestSize; ++size) {
     if (!isKnown(test, size) || mustUseBoard(test)) continue;
     for (const ir::Rank root : rootsOf(test.collective, size)) {
@@ -91,7 +70,7 @@ TEST_P(Templates, areRight) {
 }
 
 TEST_P(Templates, areRightOnTheBoard) {
-  const Case& test = GetParam();
+  const TemplateCase& test = GetParam();
   if (!canUseBoard(test)) return;
   for (int size = 2; size <= kLargestSize; ++size) {
     for (const ir::Rank root : rootsOf(test.collective, size)) {
@@ -105,7 +84,7 @@ TEST_P(Templates, areRightOnTheBoard) {
 
 // Chunks so long that runs of blocks take several messages.
 TEST_P(Templates, areRightInLongChunks) {
-  const Case& test = GetParam();
+  const TemplateCase& test = GetParam();
   for (const int size : {2, 5, 8, 15, 16, 19}) {
     if (!isKnown(test, size) || mustUseBoard(test)) continue;
     const uint64_t chunkBytes = size <= 8 ? 32768 : 16384;
@@ -118,7 +97,7 @@ TEST_P(Templates, areRightInLongChunks) {
 
 // Blocks of which some or all are empty.
 TEST_P(Templates, areRightForAFewElements) {
-  const Case& test = GetParam();
+  const TemplateCase& test = GetParam();
   for (const int size : {2, 3, 7, 16}) {
     if (!isKnown(test, size)) continue;
     for (const uint64_t count : {0, 1, 33}) {
@@ -136,7 +115,7 @@ TEST_P(Templates, areRightForAFewElements) {
 
 // Rings and trees may follow another order than that of the ranks.
 TEST_P(Templates, areRightInAnotherOrder) {
-  const Case& test = GetParam();
+  const TemplateCase& test = GetParam();
   for (const int size : {2, 5, 8}) {
     if (!isKnown(test, size) || mustUseBoard(test)) continue;
     for (const ir::Rank root : rootsOf(test.collective, size)) {
@@ -147,7 +126,7 @@ TEST_P(Templates, areRightInAnotherOrder) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Templates, testing::ValuesIn(allCases()), caseName);
+INSTANTIATE_TEST_SUITE_P(All, Templates, testing::ValuesIn(allTemplates(1)), templateName);
 
 TEST(Pairs, areRight) {
   for (const uint64_t iterations : {1, 3, 9}) {

@@ -15,27 +15,6 @@ using ir::Space;
 using ir::Step;
 using ir::StepKind;
 
-struct Case {
-  Collective collective;
-  std::string algorithm;
-};
-
-std::vector<Case> allCases() {
-  std::vector<Case> cases;
-  for (int value = 0; value < ir::kCollectiveCount; ++value) {
-    const auto collective = static_cast<Collective>(value);
-    if (collective == Collective::kSend || collective == Collective::kRecv) continue;
-    for (const std::string_view algorithm : loweredAlgorithms(collective, 4)) {
-      cases.push_back({collective, std::string(algorithm)});
-    }
-  }
-  return cases;
-}
-
-std::string caseName(const testing::TestParamInfo<Case>& info) {
-  return std::string(ir::name(info.param.collective)) + "_" + info.param.algorithm;
-}
-
 bool isBlock(const Operand& operand) {
   return operand.space != Space::kFifo && operand.space != Space::kBoard;
 }
@@ -46,7 +25,7 @@ bool hasFifo(const Step& step) {
          std::any_of(step.destinations.begin(), step.destinations.end(), isFifo);
 }
 
-class Mistakes : public testing::TestWithParam<Case> {
+class Mistakes : public testing::TestWithParam<TemplateCase> {
  protected:
   using Change = std::function<void(ir::Lane&, size_t, const Schedule&)>;
 
@@ -217,7 +196,7 @@ TEST_P(Mistakes, messagesOverTheSlotAreFound) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Mistakes, testing::ValuesIn(allCases()), caseName);
+INSTANTIATE_TEST_SUITE_P(All, Mistakes, testing::ValuesIn(allTemplates(4)), templateName);
 
 // ---- single mistakes --------------------------------------------------------------------------
 

@@ -10,28 +10,10 @@ namespace tutti::sim {
 namespace {
 
 using ir::Collective;
+using schedule::allTemplates;
 using schedule::Scenario;
-
-struct Case {
-  Collective collective;
-  std::string algorithm;
-};
-
-std::vector<Case> allCases() {
-  std::vector<Case> cases;
-  for (int value = 0; value < ir::kCollectiveCount; ++value) {
-    const auto collective = static_cast<Collective>(value);
-    if (collective == Collective::kSend || collective == Collective::kRecv) continue;
-    for (const std::string_view algorithm : schedule::loweredAlgorithms(collective, 8)) {
-      cases.push_back({collective, std::string(algorithm)});
-    }
-  }
-  return cases;
-}
-
-std::string caseName(const testing::TestParamInfo<Case>& info) {
-  return std::string(ir::name(info.param.collective)) + "_" + info.param.algorithm;
-}
+using schedule::TemplateCase;
+using schedule::templateName;
 
 // Bytes that some rank must send or receive, whatever the algorithm.
 double leastBytes(const Scenario& scenario) {
@@ -52,7 +34,7 @@ double leastBytes(const Scenario& scenario) {
   }
 }
 
-class TemplatesOnStars : public testing::TestWithParam<Case> {
+class TemplatesOnStars : public testing::TestWithParam<TemplateCase> {
  protected:
   void expectSound(const Scenario& scenario) {
     const auto star = makeStar(scenario.size, topology::kGigabyte);
@@ -89,7 +71,7 @@ TEST_P(TemplatesOnStars, comeToTheirEnd) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, TemplatesOnStars, testing::ValuesIn(allCases()), caseName);
+INSTANTIATE_TEST_SUITE_P(All, TemplatesOnStars, testing::ValuesIn(allTemplates(8)), templateName);
 
 // What people build: several trees over boxes of which one has half of the network. Overlapped
 // trees lose little; the bound is what the slow box's NICs carry.
