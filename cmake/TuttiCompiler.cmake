@@ -22,7 +22,9 @@ if(PROJECT_IS_TOP_LEVEL)
   if(TUTTI_CCACHE)
     foreach(language C CXX)
       if(NOT DEFINED CMAKE_${language}_COMPILER_LAUNCHER)
-        set(CMAKE_${language}_COMPILER_LAUNCHER "${TUTTI_CCACHE}")
+        # What a cached precompiled header must allow (ccache's manual, "Precompiled headers").
+        set(CMAKE_${language}_COMPILER_LAUNCHER
+          env "CCACHE_SLOPPINESS=pch_defines,time_macros" "${TUTTI_CCACHE}")
       endif()
     endforeach()
   endif()
@@ -41,6 +43,12 @@ target_compile_options(tutti_warnings INTERFACE
   -Wno-missing-field-initializers  # designated initialisers name what differs from the default
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual -Wextra-semi>
   $<$<CXX_COMPILER_ID:GNU>:-Wno-psabi>)
+
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # A unit is no header: its files' unnamed namespaces are its own.
+  target_compile_options(tutti_warnings INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wno-subobject-linkage>)
+endif()
 
 # AUTO: errors with the compilers that the project is developed with; the new warnings of a newer
 # one must not stop a newcomer's first build.

@@ -290,15 +290,15 @@ void runThread(Crew& crew, int thread) {
 
 // Waits until all ranks have ended; exits the process where they do not.
 void waitForRanks(Crew& crew) {
-  using Clock = std::chrono::steady_clock;
+  using Time = std::chrono::steady_clock;
   const std::chrono::seconds timeout(crew.options.timeoutSeconds);
   uint64_t seen = 0;
-  Clock::time_point moved = Clock::now();
-  Clock::time_point failed = Clock::time_point::max();
+  Time::time_point moved = Time::now();
+  Time::time_point failed = Time::time_point::max();
   std::unique_lock lock(crew.mutex);
   while (crew.running > 0) {
     crew.changed.wait_for(lock, 200ms);
-    const Clock::time_point now = Clock::now();
+    const Time::time_point now = Time::now();
     if (crew.progress.load() != seen) {
       seen = crew.progress.load();
       moved = now;
@@ -308,10 +308,10 @@ void waitForRanks(Crew& crew) {
       if (crew.report) crew.report->end(fmt::format("no progress in {} s", timeout.count()));
       quit(kExitPeerFailed);
     }
-    if (crew.exitCode != kExitOk && !crew.error.empty() && failed == Clock::time_point::max()) {
+    if (crew.exitCode != kExitOk && !crew.error.empty() && failed == Time::time_point::max()) {
       failed = now;
     }
-    if (failed != Clock::time_point::max() && now - failed > kGrace) {
+    if (failed != Time::time_point::max() && now - failed > kGrace) {
       if (crew.report) crew.report->end(crew.error);
       quit(crew.exitCode);
     }

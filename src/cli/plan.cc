@@ -51,23 +51,23 @@ nlohmann::json boundJson(const topology::Topology& fabric, const plan::Bound& bo
 
 nlohmann::json planJson(const topology::Topology& fabric, const plan::FabricPlan& made,
                         double milliseconds) {
-  nlohmann::json json = boundJson(fabric, made.bound);
+  nlohmann::json report = boundJson(fabric, made.bound);
   const plan::Candidate& choice = made.candidates.front();
-  json["collective"] = ir::name(made.collective);
-  json["bytes"] = made.bytes;
-  json["ranks"] = made.ranks;
-  json["plan_gb_per_s"] = rateJson(choice.kilobytesPerSecond);
-  json["plan_permille"] = plan::permilleOf(choice.kilobytesPerSecond, made.bound);
-  json["algorithm"] = choice.algorithm;
-  json["trees"] = choice.trees;
-  json["max_depth"] = choice.maxDepth;
-  json["predicted_us"] = static_cast<double>(choice.ns) / 1e3;
-  json["planning_ms"] = milliseconds;
-  json["candidates"] = nlohmann::json::array();
+  report["collective"] = ir::name(made.collective);
+  report["bytes"] = made.bytes;
+  report["ranks"] = made.ranks;
+  report["plan_gb_per_s"] = rateJson(choice.kilobytesPerSecond);
+  report["plan_permille"] = plan::permilleOf(choice.kilobytesPerSecond, made.bound);
+  report["algorithm"] = choice.algorithm;
+  report["trees"] = choice.trees;
+  report["max_depth"] = choice.maxDepth;
+  report["predicted_us"] = static_cast<double>(choice.ns) / 1e3;
+  report["planning_ms"] = milliseconds;
+  report["candidates"] = nlohmann::json::array();
   for (const auto& candidate : made.candidates) {
-    json["candidates"].push_back(candidateJson(made, candidate));
+    report["candidates"].push_back(candidateJson(made, candidate));
   }
-  return json;
+  return report;
 }
 
 std::string rateText(const plan::Rational& rate) {
@@ -106,11 +106,11 @@ int run(const PlanArguments& arguments) {
   if (arguments.isBoundOnly) {
     const auto bound = plan::bound(fabric, demand);
     if (!bound.isOk()) return failedCommand("plan", bound.status());
-    auto json = boundJson(fabric, *bound);
-    json["collective"] = ir::name(demand.collective);
-    json["ranks"] = fabric.ranks().size();
-    json["planning_ms"] = elapsed();
-    fmt::print("{}\n", arguments.question.asJson ? json.dump(1) : plan::explain(fabric, *bound));
+    auto report = boundJson(fabric, *bound);
+    report["collective"] = ir::name(demand.collective);
+    report["ranks"] = fabric.ranks().size();
+    report["planning_ms"] = elapsed();
+    fmt::print("{}\n", arguments.question.asJson ? report.dump(1) : plan::explain(fabric, *bound));
     return kExitOk;
   }
   const auto made = storeOf(arguments.question).plan(fabric, demand, bytes);

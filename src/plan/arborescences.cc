@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "src/plan/index.h"
 #include "src/plan/split.h"
 
 namespace tutti::plan {
@@ -15,8 +16,6 @@ using ir::Rank;
 
 constexpr int kMostRanks = 128;
 constexpr int kMostNodes = 256;
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
 
 // How many trees start at each rank, and what each of them carries, in kB/s.
 struct Choice {

@@ -1,11 +1,10 @@
 #include <numeric>
 
 #include "src/plan/bound_limits.h"
+#include "src/plan/index.h"
 
 namespace tutti::plan {
 namespace {
-
-constexpr size_t at(int32_t index) { return static_cast<size_t>(index); }
 
 // The greatest rate x = P / Q at which every sink can receive x w_v from every rank v. A flow from
 // a source that gives each rank P w_v, over links of Q times their capacity, finds a cut that is

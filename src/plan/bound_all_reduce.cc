@@ -1,11 +1,10 @@
 #include <algorithm>
 
 #include "src/plan/bound_limits.h"
+#include "src/plan/index.h"
 
 namespace tutti::plan {
 namespace {
-
-constexpr size_t at(int32_t index) { return static_cast<size_t>(index); }
 
 // For a rate P / Q: the partition with the least sum of Q d(A) - 2 P over its parts, by the greedy
 // algorithm for Dilworth truncations. y of a rank is the most that it can have such that no set of

@@ -3,11 +3,10 @@
 #include <utility>
 
 #include "src/plan/bound_limits.h"
+#include "src/plan/index.h"
 
 namespace tutti::plan {
 namespace {
-
-constexpr size_t at(int32_t index) { return static_cast<size_t>(index); }
 
 // Capacity that enters each node, less what leaves it.
 std::vector<int64_t> excesses(const Fabric& fabric) {

@@ -1,14 +1,13 @@
 #include <algorithm>
 
 #include "src/plan/bound_limits.h"
+#include "src/plan/index.h"
 
 namespace tutti::plan {
 namespace {
 
 using topology::LinkIndex;
 using topology::Topology;
-
-constexpr size_t at(int32_t index) { return static_cast<size_t>(index); }
 
 // From what ranks send (the source, after the nodes) to what they receive (the sink, after it).
 FlowNetwork<int64_t> throughputNetwork(const Fabric& fabric) {

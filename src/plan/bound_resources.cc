@@ -3,14 +3,13 @@
 #include <set>
 
 #include "src/plan/bound_limits.h"
+#include "src/plan/index.h"
 
 namespace tutti::plan {
 namespace {
 
 using topology::Resource;
 using topology::Topology;
-
-constexpr size_t at(int32_t index) { return static_cast<size_t>(index); }
 
 // Charges are counted up to this much per byte: the bound stays one, and products fit 128 bits.
 constexpr int32_t kMostUnits = 16;

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "src/base/errors.h"
+#include "src/plan/index.h"
 
 namespace tutti::plan {
 namespace {
@@ -13,8 +14,6 @@ namespace {
 using base::Status;
 using ir::Collective;
 using topology::Topology;
-
-constexpr size_t at(int32_t index) { return static_cast<size_t>(index); }
 
 // Sums of all capacities stay below this, and with it all products below 2^126.
 constexpr int64_t kMostTotal = int64_t{1} << 52;

@@ -4,13 +4,12 @@
 #include <tuple>
 
 #include "src/plan/bound.h"
+#include "src/plan/index.h"
 
 namespace tutti::plan {
 namespace {
 
 using topology::Topology;
-
-constexpr size_t at(int32_t index) { return static_cast<size_t>(index); }
 
 std::string rateText(const Rational& kilobytesPerSecond) {
   return fmt::format("{:.6g} GB/s", kilobytesPerSecond.value() / topology::kGigabyte);

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "src/base/errors.h"
+#include "src/plan/fixed_trees.h"
 #include "src/plan/ring_order.h"
 #include "src/plan/traffic.h"
 #include "topology/routes.h"
@@ -23,10 +24,13 @@ bool sendsToAll(std::string_view algorithm) {
          algorithm == "scatter_all_gather";
 }
 
+bool isByRank(Collective collective) {
+  return collective == Collective::kAllGather || collective == Collective::kReduceScatter;
+}
+
 bool canBePacked(Collective collective) {
   return collective == Collective::kAllReduce || collective == Collective::kBroadcast ||
-         collective == Collective::kReduce || collective == Collective::kAllGather ||
-         collective == Collective::kReduceScatter;
+         collective == Collective::kReduce || isByRank(collective);
 }
 
 int64_t saturated(Int128 ns) { return static_cast<int64_t>(std::min<Int128>(ns, kMostNs)); }
@@ -68,11 +72,9 @@ base::Status checkKnown(const Searched& known, const FabricPlan& plan,
   }
   const Packing& packing = known.packing;
   if (packing.trees.empty()) return {};
-  const bool isByRank =
-      plan.collective == Collective::kAllGather || plan.collective == Collective::kReduceScatter;
   const int64_t perRoot = options.packing.mostPerRoot > 0 ? options.packing.mostPerRoot : 64;
-  const int64_t most = isByRank ? perRoot * plan.ranks : options.packing.mostTrees;
-  if (packing.collective != plan.collective || (packing.isFlooding && !isByRank) ||
+  const int64_t most = isByRank(plan.collective) ? perRoot * plan.ranks : options.packing.mostTrees;
+  if (packing.collective != plan.collective || (packing.isFlooding && !isByRank(plan.collective)) ||
       static_cast<int64_t>(packing.trees.size()) > most) {
     return defect("a packing is for another collective, or of too many trees");
   }
@@ -92,12 +94,14 @@ class Planner {
       : demand_(demand), options_(options), known_(known), plan_(plan), routes_(routes) {}
 
   base::Status addPatterns();
-  base::Status addTrees();
+  void addFixedTrees();
+  base::Status addPackedTrees();
   void choose();
 
  private:
   base::Result<Candidate> pattern(std::string_view algorithm);
-  base::Status pack();
+  base::Result<Packing> pack();
+  void addTrees(std::string_view algorithm, Packing packing);
   Pace paceOf(const Traffic& traffic);
   Pace paceOf(const Packing& packing) const;
   int64_t startNs(std::span<const topology::LinkIndex> links) const;
@@ -215,33 +219,52 @@ Rational Planner::best() const {
   return best;
 }
 
-base::Status Planner::pack() {
+base::Result<Packing> Planner::pack() {
   if (!known_.packing.trees.empty()) {
-    plan_.packing = known_.packing;
-    measure(plan_.fabric, plan_.packing);
-    return {};
+    Packing packing = known_.packing;
+    measure(plan_.fabric, packing);
+    return packing;
   }
   // The same rate; its links are those of the contracted fabric.
   TUTTI_ASSIGN_OR_RETURN(const Bound limit, bound(plan_.fabric, demand_));
-  TUTTI_ASSIGN_OR_RETURN(plan_.packing,
-                         packTrees(plan_.fabric, limit, demand_.root, options_.packing));
-  return {};
+  return packTrees(plan_.fabric, limit, demand_.root, options_.packing);
 }
 
-base::Status Planner::addTrees() {
+void Planner::addTrees(std::string_view algorithm, Packing packing) {
+  Candidate candidate{.algorithm = std::string(algorithm)};
+  candidate.kilobytesPerSecond = packing.achieved;
+  candidate.pace = paceOf(packing);
+  candidate.maxDepth = packing.maxDepth;
+  candidate.trees = static_cast<int32_t>(packing.trees.size());
+  candidate.ns = predictedNs(candidate, plan_.bytes);
+  candidate.reason = fullest(loadOf(plan_.fabric, packing));
+  candidate.packing = std::move(packing);
+  plan_.candidates.push_back(std::move(candidate));
+}
+
+void Planner::addFixedTrees() {
+  for (const std::string_view form : fixedTreesOf(plan_.collective)) {
+    Candidate unused{.algorithm = std::string(form)};
+    if (isByRank(plan_.collective) && plan_.ranks > options_.mostForPairs) {
+      unused.reason = fmt::format("a tree for each of {} ranks", plan_.ranks);
+    } else {
+      auto packing = fixedTrees(plan_.fabric, routes_, demand_, form);
+      if (packing.isOk() && packing->trees.empty()) continue;
+      if (packing.isOk()) {
+        addTrees(form, packing.take());
+        continue;
+      }
+      unused.reason = packing.status().text();
+    }
+    plan_.candidates.push_back(std::move(unused));
+  }
+}
+
+base::Status Planner::addPackedTrees() {
   if (!canBePacked(plan_.collective)) return {};
   if (permilleOf(best(), plan_.bound) >= 1000 - options_.gapPermille) return {};
-  TUTTI_RETURN_IF_ERROR(pack());
-  const bool isByRank =
-      plan_.collective == Collective::kAllGather || plan_.collective == Collective::kReduceScatter;
-  Candidate candidate{.algorithm = isByRank ? "forest" : "trees"};
-  candidate.kilobytesPerSecond = plan_.packing.achieved;
-  candidate.pace = paceOf(plan_.packing);
-  candidate.maxDepth = plan_.packing.maxDepth;
-  candidate.trees = static_cast<int32_t>(plan_.packing.trees.size());
-  candidate.ns = predictedNs(candidate, plan_.bytes);
-  candidate.reason = fullest(loadOf(plan_.fabric, plan_.packing));
-  plan_.candidates.push_back(std::move(candidate));
+  TUTTI_ASSIGN_OR_RETURN(Packing packing, pack());
+  addTrees(isByRank(plan_.collective) ? "forest" : "trees", std::move(packing));
   return {};
 }
 
@@ -298,7 +321,8 @@ base::Result<FabricPlan> planFabric(const topology::Topology& topology, const De
   TUTTI_RETURN_IF_ERROR(checkKnown(*known, plan, options));
   Planner planner(demand, options, *known, plan, routes);
   TUTTI_RETURN_IF_ERROR(planner.addPatterns());
-  TUTTI_RETURN_IF_ERROR(planner.addTrees());
+  planner.addFixedTrees();
+  TUTTI_RETURN_IF_ERROR(planner.addPackedTrees());
   if (plan.candidates.empty()) {
     return base::Status(base::Code::kInvalidUsage, base::kErrUnsupported,
                         fmt::format("{} has a bound on a fabric (--bound-only), but no plan",
@@ -309,11 +333,18 @@ base::Result<FabricPlan> planFabric(const topology::Topology& topology, const De
 }
 
 Searched searchedOf(const FabricPlan& made) {
-  Searched searched{{}, made.packing};
+  Searched searched;
   for (const Candidate& candidate : made.candidates) {
     if (!candidate.order.empty()) searched.order = candidate.order;
+    const bool isPacked = candidate.algorithm == "trees" || candidate.algorithm == "forest";
+    if (isPacked) searched.packing = candidate.packing;
   }
   return searched;
+}
+
+std::string_view templateOf(const Candidate& candidate) {
+  if (candidate.packing.trees.empty()) return candidate.algorithm;
+  return isByRank(candidate.packing.collective) ? "forest" : "trees";
 }
 
 int64_t predictedNs(const Candidate& candidate, uint64_t bytes) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/base/status.h"
@@ -30,10 +31,11 @@ struct MessageCosts {
 struct FabricOptions {
   MessageCosts costs = {};
   PackingOptions packing = {};
-  // Trees are packed where the best pattern stays this far below the bound, in thousandths.
+  // Trees are packed where the best of all others stays this far below the bound, in thousandths.
   int32_t gapPermille = 30;
-  // Patterns in which every rank sends to every other are left out above this number of ranks: they
-  // are bound by messages, and their load takes a route for each pair.
+  // Algorithms in which every rank sends to every other, or has a tree of its own, are left out
+  // above this number of ranks: they are bound by messages, and their load takes a route for each
+  // pair.
   int32_t mostForPairs = 256;
 };
 
@@ -49,13 +51,16 @@ struct Pace {
 // An algorithm on the fabric. kilobytesPerSecond is of long messages, by the load of the fullest
 // link or resource; 0 where it can not be used.
 struct Candidate {
-  std::string algorithm;  // as in ir::Plan
+  // "trees" and "forest" are packed, "double_tree", "level_chain" and "level_tree" of a fixed form
+  // (fixed_trees.h); the others are patterns, named as in ir::Plan.
+  std::string algorithm;
   Rational kilobytesPerSecond = {};
   int32_t trees = 0;     // of those made of trees
   int32_t maxDepth = 0;  // messages one after another; of trees, edges from root to leaf
   Pace pace = {};
   int64_t ns = 0;                    // predicted for FabricPlan::bytes
   std::vector<ir::Rank> order = {};  // of "ring" and "chain": the places' ranks
+  Packing packing = {};              // of those made of trees, over the links of FabricPlan::fabric
   std::string reason;                // why it is not the choice; of the choice, why it is
   bool operator==(const Candidate&) const = default;
 };
@@ -67,8 +72,7 @@ struct FabricPlan {
   int32_t ranks = 0;
   Bound bound;
   std::vector<Candidate> candidates;  // the choice first, then by predicted time
-  topology::Topology fabric;  // the contracted topology, to which the packing's links belong
-  Packing packing;            // of "trees" and "forest", chosen or not; empty: not packed
+  topology::Topology fabric;          // the contracted topology
   bool operator==(const FabricPlan&) const = default;
 };
 
@@ -81,7 +85,7 @@ struct Searched {
 
 // Goes up with every change of what planFabric finds for the same fabric: what an earlier one found
 // is then looked for again (store.h).
-inline constexpr int kPlannerVersion = 1;
+inline constexpr int kPlannerVersion = 2;
 
 // Pure, the same on every machine: integers only, predicted times included. Single thread: 8 ranks
 // 20 ms, 64 ranks half a second, 1,024 ten seconds. Fails where bound does.
@@ -93,6 +97,9 @@ base::Result<FabricPlan> planFabric(const topology::Topology& topology, const De
                                     const Searched* known = nullptr);
 
 Searched searchedOf(const FabricPlan& made);
+
+// The name in ir::Plan of what runs it: "trees" or "forest" for all that is made of trees.
+std::string_view templateOf(const Candidate& candidate);
 
 // In whole ns, rounded up; at most kMostNs. All steps of a pattern start one after another, and the
 // bytes T = bytes / rate come on top; a pipeline of c chunks takes c + steps - 1 steps of

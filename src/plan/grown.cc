@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/plan/index.h"
+
 namespace tutti::plan {
 namespace {
 
 using topology::LinkIndex;
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
 
 // Delays over the edges of a tree, from any rank.
 class Distances {

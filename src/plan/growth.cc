@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "src/base/hash.h"
+#include "src/plan/index.h"
 
 namespace tutti::plan {
 namespace {
@@ -19,8 +20,6 @@ constexpr int64_t kMostBeyond = 256;  // doublings that count
 constexpr int64_t kMostUse = Prices::kFull * 4;
 // A path never starts farther than this, so that a sum of prices fits.
 constexpr int64_t kFarthest = int64_t{1} << 60;
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
 
 // Newton's method on integers, rounded down.
 constexpr uint64_t squareRoot(uint64_t value) {

@@ -4,10 +4,10 @@
 #include <bit>
 #include <utility>
 
+#include "src/plan/index.h"
+
 namespace tutti::plan {
 namespace {
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
 
 int bitsOf(Int128 value) {
   const Int128 magnitude = value < 0 ? -value : value;

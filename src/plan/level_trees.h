@@ -13,24 +13,37 @@
 namespace tutti::plan {
 
 // How the groups of a level hang together, by their leaders: one in the middle, one after the
-// other, or two below each.
+// other, or as one of the two trees of a double binary tree.
 enum class LevelShape : uint8_t { kStar, kChain, kBinary };
 
 struct Level {
   std::vector<int32_t> groups;  // by rank; ranks of one group are of one group at all later levels
   LevelShape shape = LevelShape::kStar;  // of what is in a group: of its ranks, or of the groups of
                                          // the level before
+  bool operator==(const Level&) const = default;
 };
 
-// `count` trees of weight 1 over the ranks, from the smallest groups to the largest; `top` is the
-// shape in which the largest hang together. Tree t enters a group at its rank number t, modulo its
-// size, so that the members of a group, and their links to others, share the work; it starts in
-// another of the largest groups than the tree before. `root` >= 0: all start at this rank. O(count
-// x size x levels).
-//
-// Fails (invalid argument) where a level does not have one group for each rank, or groups that do
-// not lie within those of the next.
-base::Result<std::vector<ir::Tree>> levelTrees(int size, std::span<const Level> levels,
-                                               LevelShape top, int count, ir::Rank root = -1);
+// Are there groups for all of `size` ranks, and do those of a level lie within those of the next?
+// Fails (invalid argument) where not.
+base::Status checkLevels(int size, std::span<const Level> levels);
+
+// Which of several trees that share a message.
+struct LevelTree {
+  LevelShape top = LevelShape::kStar;  // in which the largest groups hang together
+  // It enters a group at its rank number `number`, modulo its size, so that the members of a group,
+  // and their links to others, share the work; and starts in group number `number` of the largest.
+  int number = 0;
+  bool isSecond = false;  // of binary shapes: the second tree of a pair
+  // With `root` >= 0 it starts at that rank, which hands over to the member whose turn it is: its
+  // links to other groups are not the only ones in use.
+  ir::Rank root = -1;
+  // Where it is the root's own turn, the smallest group around it is a chain, so that all trees
+  // together take no more of the root's links than of others'.
+  bool sparesRoot = false;
+};
+
+// The tree, of weight 1, over the ranks, from the smallest groups to the largest. The levels have
+// passed checkLevels. O(size x levels).
+ir::Tree levelTree(int size, std::span<const Level> levels, const LevelTree& which);
 
 }  // namespace tutti::plan

@@ -1,7 +1,7 @@
 // Closed forms, for the busiest rank; n ranks, M bytes of the whole vector, b bytes of one block,
 // s = M / n, D = ceil(log2 n). Rounds and bytes on the wire are those of the literature (Thakur,
 // Rabenseifner, Gropp: "Optimization of collective communication operations in MPICH", 2005; for
-// the trees see src/schedule/trees.h); copies are counted from the templates in src/schedule.
+// the trees see src/ir/trees.h); copies are counted from the templates in src/schedule.
 #include "src/plan/loads.h"
 
 #include <algorithm>

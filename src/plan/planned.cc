@@ -15,7 +15,7 @@ namespace {
 using ir::Rank;
 using topology::LinkIndex;
 
-constexpr int64_t kChunkUnit = 128;
+constexpr int64_t kChunkGrain = 128;
 
 base::Status invalid(std::string text) {
   return {base::Code::kInvalidArgument, base::kErrInvalidArgument, std::move(text)};
@@ -56,7 +56,7 @@ ir::Tree rerooted(const ir::Tree& tree, Rank root) {
 // The trees as the Plan has them, with the links of each edge.
 class Forest {
  public:
-  explicit Forest(const FabricPlan& made) : made_(made), packing_(made.packing) {
+  Forest(const FabricPlan& made, const Packing& packing) : made_(made), packing_(packing) {
     for (const RoutedTree& routed : packing_.trees) {
       const Rank roots = packing_.isFlooding ? made.ranks : 1;
       for (Rank root = 0; root < roots; ++root) {
@@ -135,8 +135,8 @@ uint64_t chunkBytes(const Candidate& candidate, const FabricPlan& made, int64_t 
   const Rational& rate = candidate.kilobytesPerSecond;
   const Int128 passed = Int128{rate.num} * ns / (rate.den * kUnitsPerByte);
   const auto bytes = static_cast<int64_t>(std::min<Int128>(passed, made.bytes));
-  const int64_t units = (bytes / blocks + kChunkUnit - 1) / kChunkUnit;
-  return static_cast<uint64_t>(std::max(units, parts) * kChunkUnit);
+  const int64_t units = (bytes / blocks + kChunkGrain - 1) / kChunkGrain;
+  return static_cast<uint64_t>(std::max(units, parts) * kChunkGrain);
 }
 
 // Of the vector.
@@ -160,12 +160,13 @@ uint64_t forestChunk(const Candidate& candidate, const FabricPlan& made, const F
     whole += tree.weight;
     ++perBlock;
   }
-  const int64_t depth = made.packing.maxDepth * (made.packing.isFlooding ? 2 : 1);
+  const Packing& packing = candidate.packing;
+  const int64_t depth = packing.maxDepth * (packing.isFlooding ? 2 : 1);
   const int64_t channels = std::clamp<int64_t>(depth, 1, ir::Limits::kNarrowChannels);
   const auto slot = static_cast<int64_t>(ir::Limits::kFifoSlotBytes);
-  const int64_t most = slot / channels * whole / heaviest / kChunkUnit;
+  const int64_t most = slot / channels * whole / heaviest / kChunkGrain;
   return std::min(chunkBytes(candidate, made, ns, made.ranks, perBlock),
-                  static_cast<uint64_t>(std::max(most, perBlock) * kChunkUnit));
+                  static_cast<uint64_t>(std::max(most, perBlock) * kChunkGrain));
 }
 
 }  // namespace
@@ -173,7 +174,7 @@ uint64_t forestChunk(const Candidate& candidate, const FabricPlan& made, const F
 // Every tree gets 128 B and its weight's part of the rest, rounded down: together no more than the
 // chunk.
 ir::Plan inSlots(ir::Plan plan) {
-  constexpr uint64_t kUnit = kChunkUnit;
+  constexpr uint64_t kUnit = kChunkGrain;
   uint64_t sharing = plan.trees.empty() ? 1 : 0;  // a vector or block
   for (const ir::Tree& tree : plan.trees) {
     if (tree.root == plan.trees[0].root) ++sharing;
@@ -190,7 +191,7 @@ base::Result<Planned> planned(const FabricPlan& made, std::string_view algorithm
   ir::Plan& plan = result.plan;
   plan.collective = made.collective;
   plan.root = made.root;
-  plan.algorithm = algorithm;
+  plan.algorithm = templateOf(*candidate);
   plan.order = candidate->order;
   plan.predictedNs = static_cast<double>(candidate->ns);
   const int64_t postsNs = kPostsPerChunk * costs.postNs;
@@ -198,9 +199,9 @@ base::Result<Planned> planned(const FabricPlan& made, std::string_view algorithm
     TUTTI_ASSIGN_OR_RETURN(const int64_t latency, longestLatency(made, candidate->order));
     plan.chunkBytes = chunkBytes(*candidate, made, std::max(postsNs, latency), 1, 1);
   }
-  if (algorithm == "trees" || algorithm == "forest") {
-    const Forest forest(made);
-    const bool isByRank = algorithm == "forest";
+  if (!candidate->packing.trees.empty()) {
+    const Forest forest(made, candidate->packing);
+    const bool isByRank = plan.algorithm == "forest";
     const int64_t ns = std::max(postsNs, forest.longestLatency());
     plan.trees = forest.trees();
     plan.chunkBytes = isByRank ? forestChunk(*candidate, made, forest, ns)

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "src/base/errors.h"
+#include "src/plan/index.h"
 
 namespace tutti::plan {
 namespace {
@@ -14,8 +15,6 @@ using ir::Rank;
 using topology::LinkIndex;
 using topology::NodeIndex;
 using topology::Topology;
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
 
 bool flowsDown(const Packing& packing) {
   return packing.isFlooding || packing.collective == Collective::kAllReduce ||

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "src/base/errors.h"
+#include "src/plan/index.h"
 
 namespace tutti::plan {
 namespace {
@@ -19,8 +20,6 @@ using topology::Topology;
 constexpr int kMostRanksByPaths = 256;
 // An arc that takes more of a resource is as bad as it can be; keeps sums of prices in 64 bits.
 constexpr int32_t kMostUnits = 1024;
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
 
 // For every link the one that leads back, or -1. Of parallel links the widest are paired first.
 std::vector<LinkIndex> findPartners(const Topology& topology) {

@@ -4,10 +4,10 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "src/plan/index.h"
+
 namespace tutti::plan {
 namespace {
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
 
 // Ranks first, then forwarders.
 std::vector<int> numberNodes(const SearchGraph& graph) {

@@ -169,8 +169,9 @@ base::Result<FabricPlan> PlanStore::plan(const topology::Topology& topology, con
   if (known) {
     auto made = planFabric(topology, demand, bytes, options, &*known);
     // It may lack what was not needed when it was kept.
-    if (made.isOk() && searchedOf(*made).order == known->order &&
-        made->packing.trees.size() == known->packing.trees.size()) {
+    const Searched used = made.isOk() ? searchedOf(*made) : Searched();
+    if (made.isOk() && used.order == known->order &&
+        used.packing.trees.size() == known->packing.trees.size()) {
       return made;
     }
     if (!made.isOk()) {

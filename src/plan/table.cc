@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "src/base/errors.h"
@@ -16,8 +18,8 @@ namespace {
 
 using ir::Collective;
 
-constexpr uint64_t kLeastBytes = 8;
-constexpr uint64_t kMostBytes = uint64_t{4} << 30;
+constexpr uint64_t kShortestCall = 8;
+constexpr uint64_t kLongestCall = uint64_t{4} << 30;
 
 // A call of about `bytes`, as planBytes counts them.
 ir::Call callOf(const FabricPlan& made, uint64_t bytes) {
@@ -28,23 +30,23 @@ ir::Call callOf(const FabricPlan& made, uint64_t bytes) {
 }
 
 // What runs in chunks that follow from the fabric; other patterns send blocks as plan() cuts them.
-bool isPipelined(std::string_view algorithm) {
-  return algorithm == "trees" || algorithm == "forest" || algorithm == "chain";
+bool isPipelined(const Candidate& candidate) {
+  return !candidate.packing.trees.empty() || candidate.algorithm == "chain";
 }
 
-// The fastest; of equally fast ones that which plan() would name first.
+// The fastest; of equally fast ones that which plan() would name first, then by name.
 const Candidate* fastest(const std::vector<Candidate>& candidates, Collective collective,
                          uint64_t bytes) {
+  const auto names = algorithmsFor(collective);
   const Candidate* best = nullptr;
-  int64_t bestNs = 0;
-  for (const std::string_view name : algorithmsFor(collective)) {
-    for (const Candidate& each : candidates) {
-      if (each.algorithm != name) continue;
-      const int64_t ns = predictedNs(each, bytes);
-      if (best != nullptr && ns >= bestNs) continue;
-      best = &each;
-      bestNs = ns;
-    }
+  std::tuple<int64_t, std::ptrdiff_t, std::string_view> least;
+  for (const Candidate& each : candidates) {
+    const auto name = std::find(names.begin(), names.end(), templateOf(each));
+    const std::tuple key(predictedNs(each, bytes), name - names.begin(),
+                         std::string_view(each.algorithm));
+    if (best != nullptr && key >= least) continue;
+    best = &each;
+    least = key;
   }
   return best;
 }
@@ -67,16 +69,16 @@ base::Result<DecisionTable> DecisionTable::make(const ir::World& world, FabricPl
   if (!hasTable(made.collective)) {
     return refuse(fmt::format("{} has no decision table", ir::name(made.collective)));
   }
-  const auto templates = candidates(world, callOf(made, kMostBytes));
+  const auto templates = candidates(world, callOf(made, kLongestCall));
   std::erase_if(made.candidates, [&](const Candidate& each) {
     const auto found = std::find_if(templates.begin(), templates.end(), [&](const auto& other) {
-      return other.algorithm == each.algorithm;
+      return other.algorithm == templateOf(each);
     });
     const bool isKnown = found != templates.end() && found->isUsable;
     return !isKnown || each.kilobytesPerSecond.num == 0;
   });
   DecisionTable table(std::move(made));
-  for (uint64_t bytes = kLeastBytes; bytes <= kMostBytes; bytes *= 2) {
+  for (uint64_t bytes = kShortestCall; bytes <= kLongestCall; bytes *= 2) {
     const Candidate* best = fastest(table.made_.candidates, table.made_.collective, bytes);
     const bool isByBoard = world.isAllMapped() && bytes <= ir::Limits::kBoardBytes;
     if (best != nullptr && !isByBoard) {
@@ -131,12 +133,12 @@ base::Result<ir::Plan> DecisionTable::plan(const ir::World& world, const ir::Cal
 base::Result<ir::Plan> DecisionTable::fromFabric(const Candidate& candidate, const ir::World& world,
                                                  const ir::Call& call, Options options) const {
   // This is also what checks the call.
-  options.algorithm = candidate.algorithm;
+  options.algorithm = templateOf(candidate);
   TUTTI_ASSIGN_OR_RETURN(ir::Plan result, plan::plan(world, call, options));
   const uint64_t bytes = ir::planBytes(call, world.size());
   result.order = candidate.order;
   result.predictedNs = static_cast<double>(predictedNs(candidate, bytes));
-  if (!isPipelined(candidate.algorithm)) return result;
+  if (!isPipelined(candidate)) return result;
   FabricPlan sized = made_;
   sized.bytes = bytes;
   TUTTI_ASSIGN_OR_RETURN(Planned planned, plan::planned(sized, candidate.algorithm));

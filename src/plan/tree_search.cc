@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "src/base/hash.h"
+#include "src/plan/index.h"
 #include "src/plan/weights.h"
 
 namespace tutti::plan {
@@ -13,8 +14,6 @@ namespace {
 // the fullest slots count.
 constexpr int32_t kFirstSteepness = 8;
 constexpr int32_t kLastSteepness = 58;
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
 
 Rational unitOf(Rational rate, const std::vector<Grown>& trees) {
   int64_t weights = 0;

@@ -4,14 +4,13 @@
 #include <map>
 #include <utility>
 
+#include "src/plan/index.h"
 #include "src/plan/integer_program.h"
 
 namespace tutti::plan {
 namespace {
 
 using Slot = SearchGraph::Slot;
-
-size_t at(int64_t index) { return static_cast<size_t>(index); }
 
 // Slots that every tree loads alike, by the one of the least capacity.
 struct Row {

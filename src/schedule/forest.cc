@@ -99,7 +99,7 @@ std::vector<ir::Tree> defaultTrees(const ir::Plan& plan, int size) {
   if (isForest(plan)) {
     for (ir::Rank root = 0; root < size; ++root) {
       rotateTo(root);
-      trees.push_back(treeOf(rankAt, binomialParent));
+      trees.push_back(treeOf(rankAt, ir::binomialParent));
     }
     return trees;
   }
@@ -107,8 +107,8 @@ std::vector<ir::Tree> defaultTrees(const ir::Plan& plan, int size) {
   if (isRooted) rotateTo(plan.root);
   for (int tree = 0; tree < 2; ++tree) {
     trees.push_back(treeOf(rankAt, [&](int at) {
-      const TreeNode node =
-          isRooted ? rootedDoubleTreeNode(size, tree, at) : doubleTreeNode(size, tree, at);
+      const ir::TreeNode node =
+          isRooted ? ir::rootedDoubleTreeNode(size, tree, at) : ir::doubleTreeNode(size, tree, at);
       return node.parent;
     }));
   }
@@ -131,8 +131,8 @@ base::Status checkTrees(const ir::Plan& plan, int size) {
   return checkWeights(plan, size);
 }
 
-TreeNode nodeOf(const ir::Tree& tree, ir::Rank rank) {
-  TreeNode node;
+ir::TreeNode nodeOf(const ir::Tree& tree, ir::Rank rank) {
+  ir::TreeNode node;
   node.parent = tree.parents[static_cast<size_t>(rank)];
   for (size_t other = 0; other < tree.parents.size(); ++other) {
     if (tree.parents[other] == rank) node.children.push_back(static_cast<int>(other));

@@ -7,7 +7,7 @@
 #include "src/base/status.h"
 #include "src/ir/forest.h"
 #include "src/ir/plan.h"
-#include "src/schedule/trees.h"
+#include "src/ir/trees.h"
 
 namespace tutti::schedule {
 
@@ -19,7 +19,7 @@ std::vector<ir::Tree> defaultTrees(const ir::Plan& plan, int size);
 base::Status checkTrees(const ir::Plan& plan, int size);
 
 // The place of `rank`, with its children in ascending order.
-TreeNode nodeOf(const ir::Tree& tree, ir::Rank rank);
+ir::TreeNode nodeOf(const ir::Tree& tree, ir::Rank rank);
 // How far each rank is from the root.
 std::vector<int> depthsOf(const ir::Tree& tree);
 

@@ -1,7 +1,7 @@
 // all_reduce. Every rank ends with the same bits: a block is combined at one rank and copied from
 // there, or combined by the same expression everywhere (one_shot, recursive_doubling).
+#include "src/ir/trees.h"
 #include "src/schedule/templates.h"
-#include "src/schedule/trees.h"
 
 namespace tutti::schedule {
 
@@ -195,7 +195,7 @@ void allReduceDoubleTree(const Shape& shape, ir::Schedule& schedule) {
   const ir::Rank self = shape.rank();
   schedule.sliceWeights = {1, 1};
   for (int tree = 0; tree < 2; ++tree) {
-    const TreeNode node = doubleTreeNode(shape.size(), tree, shape.position());
+    const ir::TreeNode node = ir::doubleTreeNode(shape.size(), tree, shape.position());
     Operands sources = {input(self)};
     Operands below = {output(self)};
     for (const int child : node.children) {

@@ -1,6 +1,6 @@
 // broadcast: only the root has an input; every rank, the root too, has an output.
+#include "src/ir/trees.h"
 #include "src/schedule/templates.h"
-#include "src/schedule/trees.h"
 
 namespace tutti::schedule {
 
@@ -38,7 +38,7 @@ void broadcastDirect(const Shape& shape, ir::Schedule& schedule) {
 namespace {
 
 // The part of one rank in a tree whose nodes are relative positions.
-void broadcastDown(const Shape& shape, const TreeNode& node, ir::Lane& lane) {
+void broadcastDown(const Shape& shape, const ir::TreeNode& node, ir::Lane& lane) {
   const ir::Rank self = shape.rank();
   // Farthest first: their subtrees are the largest.
   Operands below;
@@ -56,7 +56,7 @@ void broadcastDown(const Shape& shape, const TreeNode& node, ir::Lane& lane) {
 // A line of ranks that starts at the root; chunks follow each other.
 void broadcastChain(const Shape& shape, ir::Schedule& schedule) {
   const int relative = shape.relative();
-  TreeNode node;
+  ir::TreeNode node;
   node.parent = relative - 1;
   if (relative + 1 < shape.size()) node.children = {relative + 1};
   broadcastDown(shape, node, addLane(schedule, shape));
@@ -64,14 +64,14 @@ void broadcastChain(const Shape& shape, ir::Schedule& schedule) {
 
 // Binomial tree: log2 rounds.
 void broadcastTree(const Shape& shape, ir::Schedule& schedule) {
-  broadcastDown(shape, binomialNode(shape.size(), shape.relative()), addLane(schedule, shape));
+  broadcastDown(shape, ir::binomialNode(shape.size(), shape.relative()), addLane(schedule, shape));
 }
 
 // Half of the vector on each tree of a double binary tree over all but the root.
 void broadcastDoubleTree(const Shape& shape, ir::Schedule& schedule) {
   schedule.sliceWeights = {1, 1};
   for (int tree = 0; tree < 2; ++tree) {
-    const TreeNode node = rootedDoubleTreeNode(shape.size(), tree, shape.relative());
+    const ir::TreeNode node = ir::rootedDoubleTreeNode(shape.size(), tree, shape.relative());
     broadcastDown(shape, node, addLane(schedule, shape, tree, 1, tree));
   }
 }

@@ -1,6 +1,6 @@
 // gather: one block from each rank to the root; scatter: one block from the root to each rank.
+#include "src/ir/trees.h"
 #include "src/schedule/templates.h"
-#include "src/schedule/trees.h"
 
 namespace tutti::schedule {
 
@@ -86,9 +86,9 @@ ir::Operand subtreeBlocks(const Shape& shape, ir::Space ofRoot, Run relative) {
 void gatherBinomial(const Shape& shape, ir::Schedule& schedule) {
   const ir::Rank self = shape.rank();
   const int relative = relativeTo(shape.root(), shape);
-  const TreeNode node = binomialNode(shape.size(), relative);
+  const ir::TreeNode node = ir::binomialNode(shape.size(), relative);
   ir::Lane& lane = addLane(schedule, shape);
-  const int span = binomialSpan(shape.size(), relative);
+  const int span = ir::binomialSpan(shape.size(), relative);
   if (span == 1) {
     lane.steps.push_back(move(input(self), {fifo(rankAt(node.parent, shape))}));
     return;
@@ -98,7 +98,7 @@ void gatherBinomial(const Shape& shape, ir::Schedule& schedule) {
   lane.steps.push_back(move(input(self), {subtreeBlocks(shape, space, {relative, 1})}));
   for (const int child : node.children) {
     const ir::Operand from = fifo(rankAt(child, shape));
-    for (const Run each : subtreeMessages(shape, child, binomialSpan(shape.size(), child))) {
+    for (const Run each : subtreeMessages(shape, child, ir::binomialSpan(shape.size(), child))) {
       lane.steps.push_back(move(from, {subtreeBlocks(shape, space, each)}));
     }
   }
@@ -155,9 +155,9 @@ void scatterExchange(const Shape& shape, ir::Schedule& schedule) {
 void scatterBinomial(const Shape& shape, ir::Schedule& schedule) {
   const ir::Rank self = shape.rank();
   const int relative = relativeTo(shape.root(), shape);
-  const TreeNode node = binomialNode(shape.size(), relative);
+  const ir::TreeNode node = ir::binomialNode(shape.size(), relative);
   ir::Lane& lane = addLane(schedule, shape);
-  const int span = binomialSpan(shape.size(), relative);
+  const int span = ir::binomialSpan(shape.size(), relative);
   if (span == 1) {
     lane.steps.push_back(move(fifo(rankAt(node.parent, shape)), {output(self)}));
     return;
@@ -172,7 +172,7 @@ void scatterBinomial(const Shape& shape, ir::Schedule& schedule) {
   }
   for (auto child = node.children.rbegin(); child != node.children.rend(); ++child) {
     const ir::Operand to = fifo(rankAt(*child, shape));
-    for (const Run each : subtreeMessages(shape, *child, binomialSpan(shape.size(), *child))) {
+    for (const Run each : subtreeMessages(shape, *child, ir::binomialSpan(shape.size(), *child))) {
       lane.steps.push_back(move(subtreeBlocks(shape, space, each), {to}));
     }
   }

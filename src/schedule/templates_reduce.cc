@@ -1,6 +1,6 @@
 // reduce: only the root has an output.
+#include "src/ir/trees.h"
 #include "src/schedule/templates.h"
-#include "src/schedule/trees.h"
 
 namespace tutti::schedule {
 
@@ -56,7 +56,7 @@ namespace {
 
 // The part of one rank in a tree whose nodes are relative positions: its own vector and its
 // children's sums, in this order, go to the parent or become the result.
-void reduceUp(const Shape& shape, const TreeNode& node, ir::Lane& lane) {
+void reduceUp(const Shape& shape, const ir::TreeNode& node, ir::Lane& lane) {
   const ir::Rank self = shape.rank();
   Operands sources = {input(self)};
   for (const int child : node.children) sources.push_back(fifo(shape.rankAtRelative(child)));
@@ -72,14 +72,14 @@ void reduceUp(const Shape& shape, const TreeNode& node, ir::Lane& lane) {
 
 // Binomial tree: log2 rounds.
 void reduceTree(const Shape& shape, ir::Schedule& schedule) {
-  reduceUp(shape, binomialNode(shape.size(), shape.relative()), addLane(schedule, shape));
+  reduceUp(shape, ir::binomialNode(shape.size(), shape.relative()), addLane(schedule, shape));
 }
 
 // Half of the vector on each tree of a double binary tree over all but the root.
 void reduceDoubleTree(const Shape& shape, ir::Schedule& schedule) {
   schedule.sliceWeights = {1, 1};
   for (int tree = 0; tree < 2; ++tree) {
-    const TreeNode node = rootedDoubleTreeNode(shape.size(), tree, shape.relative());
+    const ir::TreeNode node = ir::rootedDoubleTreeNode(shape.size(), tree, shape.relative());
     reduceUp(shape, node, addLane(schedule, shape, tree, 1, tree));
   }
 }
@@ -87,7 +87,7 @@ void reduceDoubleTree(const Shape& shape, ir::Schedule& schedule) {
 // A line of ranks that ends at the root; chunks follow each other.
 void reduceChain(const Shape& shape, ir::Schedule& schedule) {
   const int relative = shape.relative();
-  TreeNode node;
+  ir::TreeNode node;
   node.parent = relative - 1;
   if (relative + 1 < shape.size()) node.children = {relative + 1};
   reduceUp(shape, node, addLane(schedule, shape));

@@ -57,7 +57,7 @@ void forEachTree(const Shape& shape, ir::Schedule& schedule, const Visit& visit)
 // Combined upwards and copied downwards on the same tree, both at once.
 void allReduceTrees(const Shape& shape, ir::Schedule& schedule) {
   const ir::Rank self = shape.rank();
-  forEachTree(shape, schedule, [&](const TreeNode& node, const auto& add) {
+  forEachTree(shape, schedule, [&](const ir::TreeNode& node, const auto& add) {
     Operands sources = joined(input(self), fifosOf(node.children));
     Operands below = joined(output(self), fifosOf(node.children));
     if (node.parent < 0) return add(final(combine(std::move(sources), std::move(below))));
@@ -68,7 +68,7 @@ void allReduceTrees(const Shape& shape, ir::Schedule& schedule) {
 
 void reduceTrees(const Shape& shape, ir::Schedule& schedule) {
   const ir::Rank self = shape.rank();
-  forEachTree(shape, schedule, [&](const TreeNode& node, const auto& add) {
+  forEachTree(shape, schedule, [&](const ir::TreeNode& node, const auto& add) {
     Operands sources = joined(input(self), fifosOf(node.children));
     if (node.parent < 0) return add(final(combine(std::move(sources), {output(self)})));
     add(combine(std::move(sources), {fifo(node.parent)}));
@@ -77,7 +77,7 @@ void reduceTrees(const Shape& shape, ir::Schedule& schedule) {
 
 void broadcastTrees(const Shape& shape, ir::Schedule& schedule) {
   const ir::Rank self = shape.rank();
-  forEachTree(shape, schedule, [&](const TreeNode& node, const auto& add) {
+  forEachTree(shape, schedule, [&](const ir::TreeNode& node, const auto& add) {
     Operands below = fifosOf(node.children);
     below.push_back(output(self));
     add(move(node.parent < 0 ? input(self) : fifo(node.parent), std::move(below)));
@@ -153,7 +153,7 @@ class ForestLanes {
 void allGatherForest(const Shape& shape, ir::Schedule& schedule) {
   const ir::Rank self = shape.rank();
   ForestLanes(shape, schedule)
-      .forEachTree([&](const ir::Tree& tree, const TreeNode& node, int above, int below) {
+      .forEachTree([&](const ir::Tree& tree, const ir::TreeNode& node, int above, int below) {
         Operands to = fifosOf(node.children, below);
         to.push_back(output(self, tree.root));
         return move(node.parent < 0 ? input(self) : fifo(node.parent, above), std::move(to));
@@ -163,7 +163,7 @@ void allGatherForest(const Shape& shape, ir::Schedule& schedule) {
 void reduceScatterForest(const Shape& shape, ir::Schedule& schedule) {
   const ir::Rank self = shape.rank();
   ForestLanes(shape, schedule)
-      .forEachTree([&](const ir::Tree& tree, const TreeNode& node, int above, int below) {
+      .forEachTree([&](const ir::Tree& tree, const ir::TreeNode& node, int above, int below) {
         Operands from = joined(input(self, tree.root), fifosOf(node.children, below));
         if (node.parent < 0) return final(combine(std::move(from), {output(self)}));
         return combine(std::move(from), {fifo(node.parent, above)});

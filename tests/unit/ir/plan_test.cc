@@ -8,7 +8,7 @@
 namespace tutti::ir {
 namespace {
 
-Plan example() {
+Plan examplePlan() {
   Plan plan;
   plan.algorithm = "trees";
   plan.chunkBytes = 65536;
@@ -18,7 +18,7 @@ Plan example() {
 }
 
 TEST(Plan, textNamesWhatMatters) {
-  Plan plan = example();
+  Plan plan = examplePlan();
   plan.predictedNs = 12300;
   EXPECT_EQ(toString(plan), "all_reduce: trees (2) in 64 KiB chunks; 12.3 us");
   plan.algorithm = "ring";
@@ -56,18 +56,18 @@ TEST(Plan, digestTellsPlansApart) {
   };
   std::set<uint64_t> digests;
   for (const auto& change : changes) {
-    Plan plan = example();
+    Plan plan = examplePlan();
     change(plan);
     EXPECT_TRUE(digests.insert(digest(plan)).second) << toString(plan);
-    EXPECT_EQ(plan == example(), digests.size() == 1);
+    EXPECT_EQ(plan == examplePlan(), digests.size() == 1);
   }
-  Plan plan = example();
+  Plan plan = examplePlan();
   plan.predictedNs = 1;
-  EXPECT_EQ(digest(plan), digest(example()));
+  EXPECT_EQ(digest(plan), digest(examplePlan()));
 }
 
 // The same on every machine, in every release that can talk to this one.
-TEST(Plan, digestIsKnown) { EXPECT_EQ(digest(example()), 8009987529175888954u); }
+TEST(Plan, digestIsKnown) { EXPECT_EQ(digest(examplePlan()), 8009987529175888954u); }
 
 }  // namespace
 }  // namespace tutti::ir

@@ -92,7 +92,7 @@ TEST(Iterations, coverTheLongestBlock) {
   EXPECT_EQ(iterationCount(129, 128), 2u);
 }
 
-Schedule example() {
+Schedule exampleSchedule() {
   Schedule schedule;
   schedule.collective = Collective::kReduceScatter;
   schedule.rank = 2;
@@ -154,7 +154,7 @@ Schedule example() {
 }
 
 TEST(ScheduleText, isReadBack) {
-  const Schedule schedule = example();
+  const Schedule schedule = exampleSchedule();
   const auto read = parseSchedule(toString(schedule));
   ASSERT_TRUE(read.isOk()) << read.status().toString();
   EXPECT_EQ(*read, schedule) << toString(schedule) << toString(*read);
@@ -164,7 +164,7 @@ TEST(ScheduleText, isReadBack) {
 }
 
 TEST(ScheduleText, looksLikeThis) {
-  EXPECT_EQ(toString(example()),
+  EXPECT_EQ(toString(exampleSchedule()),
             "schedule reduce_scatter example rank 2 of 4 root 1\n"
             "slices 3 1\n"
             "slice_chunks 384 128\n"

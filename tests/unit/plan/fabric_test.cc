@@ -39,14 +39,14 @@ TEST(Fabric, SlowHostCostsTreesNothing) {
   const FabricPlan plan = planned(fabric, {.collective = Collective::kAllReduce});
   EXPECT_EQ(plan.bound.kilobytesPerSecond, makeRational(500 * kMegabit, 1));
   EXPECT_EQ(find(plan, "ring").kilobytesPerSecond, makeRational(1000 * kMegabit, 3));
-  EXPECT_EQ(plan.candidates.front().algorithm, "trees");
+  EXPECT_EQ(templateOf(plan.candidates.front()), "trees");
   EXPECT_GE(permilleOf(plan.candidates.front().kilobytesPerSecond, plan.bound), 980);
 }
 
 TEST(Fabric, RingIsEnoughWhereItReachesTheBound) {
   const FabricPlan plan = planned(tests::h100(1), {.collective = Collective::kAllGather});
   EXPECT_EQ(permilleOf(plan.candidates.front().kilobytesPerSecond, plan.bound), 1000);
-  EXPECT_TRUE(plan.packing.trees.empty());
+  EXPECT_EQ(find(plan, "forest").algorithm, "");
 }
 
 // Ranks of a ring network in another order: the search has to find the neighbours.
@@ -103,6 +103,34 @@ TEST(Fabric, OneBoxWithHalfItsNetwork) {
   EXPECT_EQ(plan.candidates.front().algorithm, "trees");
   EXPECT_GE(permilleOf(plan.candidates.front().kilobytesPerSecond, plan.bound), 980);
   EXPECT_LT(permilleOf(find(plan, "ring").kilobytesPerSecond, plan.bound), 600);
+}
+
+// Two levels: over every rail at once, with all phases overlapped. Where boxes are alike that is
+// near the bound at any length, and far ahead of what crosses the network with every message.
+TEST(Fabric, LevelsWinWhereHostsAreFarApart) {
+  const auto fabric = tests::h100(16);
+  for (const Collective collective :
+       {Collective::kAllReduce, Collective::kBroadcast, Collective::kReduce}) {
+    const FabricPlan plan = planned(fabric, {.collective = collective, .root = 5}, 16 << 20);
+    EXPECT_EQ(plan.candidates.front().algorithm, "level_tree") << ir::name(collective);
+    EXPECT_EQ(plan.candidates.front().trees, 16);
+    EXPECT_GE(permilleOf(find(plan, "level_chain").kilobytesPerSecond, plan.bound), 930);
+    EXPECT_LT(2 * find(plan, "level_tree").ns, find(plan, "halving_doubling").ns +
+                                                   find(plan, "scatter_all_gather").ns +
+                                                   find(plan, "chain").ns);
+  }
+  const FabricPlan broadcast = planned(fabric, {.collective = Collective::kBroadcast});
+  EXPECT_EQ(permilleOf(find(broadcast, "level_chain").kilobytesPerSecond, broadcast.bound), 1000);
+  EXPECT_EQ(find(broadcast, "trees").algorithm, "");
+  const FabricPlan gather = planned(tests::h100(2), {.collective = Collective::kAllGather});
+  EXPECT_GE(permilleOf(find(gather, "level_chain").kilobytesPerSecond, gather.bound), 960);
+}
+
+// On rails a box reaches other devices of another box only through their neighbours.
+TEST(Fabric, TreesNeedWaysThatPassNoRank) {
+  const FabricPlan plan = planned(tests::h100(2), {.collective = Collective::kAllReduce});
+  EXPECT_EQ(find(plan, "double_tree").kilobytesPerSecond.num, 0);
+  EXPECT_NE(find(plan, "double_tree").reason.find("only through"), std::string::npos);
 }
 
 TEST(Fabric, OneRankCopies) {

@@ -22,11 +22,16 @@ Level level(int size, int width, LevelShape shape = LevelShape::kStar) {
   return made;
 }
 
+// All first trees, or one after the other in pairs.
 std::vector<Tree> trees(int size, const std::vector<Level>& levels, LevelShape top, int count,
-                        Rank root = -1) {
-  auto made = levelTrees(size, levels, top, count, root);
-  EXPECT_TRUE(made.isOk()) << made.status().toString();
-  return made.isOk() ? made.take() : std::vector<Tree>{};
+                        Rank root = -1, bool isPaired = false) {
+  EXPECT_TRUE(checkLevels(size, levels).isOk()) << checkLevels(size, levels).toString();
+  std::vector<Tree> made;
+  for (int at = 0; at < count; ++at) {
+    const int number = isPaired ? at / 2 : at;
+    made.push_back(levelTree(size, levels, {top, number, isPaired && at % 2 == 1, root, true}));
+  }
+  return made;
 }
 
 int depthOf(const Tree& tree, Rank rank) {
@@ -50,10 +55,27 @@ std::set<std::pair<Rank, Rank>> crossings(const Tree& tree, const Level& level) 
 }
 
 TEST(LevelTrees, shapes) {
-  const auto of = [](LevelShape shape) { return trees(5, {}, shape, 1)[0].parents; };
-  EXPECT_EQ(of(LevelShape::kStar), (std::vector<Rank>{-1, 0, 0, 0, 0}));
-  EXPECT_EQ(of(LevelShape::kChain), (std::vector<Rank>{-1, 0, 1, 2, 3}));
-  EXPECT_EQ(of(LevelShape::kBinary), (std::vector<Rank>{-1, 0, 0, 1, 1}));
+  const auto of = [](LevelShape shape, Rank root) {
+    return trees(5, {}, shape, 1, root)[0].parents;
+  };
+  EXPECT_EQ(of(LevelShape::kStar, -1), (std::vector<Rank>{-1, 0, 0, 0, 0}));
+  EXPECT_EQ(of(LevelShape::kChain, -1), (std::vector<Rank>{-1, 0, 1, 2, 3}));
+  EXPECT_EQ(of(LevelShape::kChain, 3), (std::vector<Rank>{4, 0, 1, -1, 3}));
+  EXPECT_EQ(of(LevelShape::kBinary, -1), (std::vector<Rank>{-1, 2, 4, 2, 0}));
+}
+
+// What is inside one tree of a pair is a leaf of the other.
+TEST(LevelTrees, binaryTreesComeInPairs) {
+  for (const int size : {5, 8, 11}) {
+    const auto made = trees(size, {}, LevelShape::kBinary, 2, -1, true);
+    std::vector<int> inside(static_cast<size_t>(size));
+    for (const Tree& tree : made) {
+      std::set<Rank> parents(tree.parents.begin(), tree.parents.end());
+      parents.erase(-1);
+      for (const Rank parent : parents) ++inside[static_cast<size_t>(parent)];
+    }
+    EXPECT_LE(std::count(inside.begin(), inside.end(), 2), 1) << size;
+  }
 }
 
 // Two boxes of eight: each tree crosses between them once, over rails of its own.
@@ -72,6 +94,24 @@ TEST(LevelTrees, everyMemberCarriesATreeAcross) {
   EXPECT_EQ(used.size(), 16u);
 }
 
+// A root hands over to the member whose turn it is, and all members' links are in use.
+TEST(LevelTrees, rootsShareTheirLinks) {
+  const Level box = level(24, 8);
+  std::set<Rank> used;
+  long fromRoot = 0;
+  for (const Tree& tree : trees(24, {box}, LevelShape::kChain, 8, 3)) {
+    EXPECT_EQ(tree.root, 3);
+    for (const auto& [low, high] : crossings(tree, box)) {
+      EXPECT_EQ(low % 8, high % 8);
+      used.insert(low);
+    }
+    for (Rank rank = 0; rank < 24; ++rank) EXPECT_LE(depthOf(tree, rank), 7);
+    fromRoot += std::count(tree.parents.begin(), tree.parents.end(), 3);
+  }
+  EXPECT_EQ(used.size(), 16u);
+  EXPECT_EQ(fromRoot, 7 + 2);  // to the others of its box, and in its own turn to the next box too
+}
+
 // Islands of 2 in hosts of 4 in sites of 8: a group is entered once, so slow levels are crossed as
 // rarely as can be.
 TEST(LevelTrees, threeLevels) {
@@ -85,7 +125,7 @@ TEST(LevelTrees, threeLevels) {
       EXPECT_EQ(crossings(tree, levels[0]).size(), 11u);
       EXPECT_EQ(crossings(tree, levels[1]).size(), 5u);
       EXPECT_EQ(crossings(tree, levels[2]).size(), 2u);
-      for (Rank rank = 0; rank < kSize; ++rank) EXPECT_LE(depthOf(tree, rank), 2 + 1 + 1 + 1);
+      for (Rank rank = 0; rank < kSize; ++rank) EXPECT_LE(depthOf(tree, rank), 2 + 1 + 2 + 1 + 2);
     }
   }
 }
@@ -114,19 +154,16 @@ TEST(LevelTrees, areRightSchedules) {
 }
 
 TEST(LevelTrees, refusesWhatIsNoHierarchy) {
-  const auto refusal = [](int size, const std::vector<Level>& levels, int count, Rank root) {
-    return std::string(levelTrees(size, levels, LevelShape::kStar, count, root).status().text());
+  const auto refusal = [](int size, const std::vector<Level>& levels) {
+    return std::string(checkLevels(size, levels).text());
   };
   const auto says = [](const std::string& text, std::string_view part) {
     return text.find(part) != std::string::npos ? testing::AssertionSuccess()
                                                 : testing::AssertionFailure() << text;
   };
-  EXPECT_EQ(refusal(8, {level(8, 2), level(8, 4)}, 1, 3), "");
-  EXPECT_TRUE(says(refusal(8, {level(6, 2)}, 1, 0), "level 0 has groups for 6 of 8"));
-  EXPECT_TRUE(says(refusal(8, {level(8, 3), level(8, 4)}, 1, 0), "lies in two groups of level 1"));
-  EXPECT_TRUE(says(refusal(8, {}, 0, 0), "0 trees"));
-  EXPECT_TRUE(says(refusal(8, {}, 1, 8), "from rank 8 of 8"));
-  EXPECT_TRUE(says(refusal(0, {}, 1, -1), "of 0"));
+  EXPECT_EQ(refusal(8, {level(8, 2), level(8, 4)}), "");
+  EXPECT_TRUE(says(refusal(8, {level(6, 2)}), "level 0 has groups for 6 of 8"));
+  EXPECT_TRUE(says(refusal(8, {level(8, 3), level(8, 4)}), "lies in two groups of level 1"));
 }
 
 }  // namespace

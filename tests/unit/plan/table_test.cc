@@ -62,7 +62,7 @@ TEST(Table, ShortCallsTakeFewStepsAndLongOnesTrees) {
   const DecisionTable table = tableOf(unequalStar(), {Collective::kAllReduce}, Reach::kMessage);
   EXPECT_EQ(table.rowFor(0).algorithm, "one_shot");
   EXPECT_EQ(table.rowFor(8).ns, 10'000 + 2 * 1000 + 2 * 500 + 12);
-  EXPECT_EQ(table.rowFor(UINT64_MAX).algorithm, "trees");
+  EXPECT_EQ(table.rowFor(UINT64_MAX).algorithm, "double_tree");
   EXPECT_EQ(&table.rowFor(8191), &table.rowFor(4096));
   EXPECT_NE(&table.rowFor(8192), &table.rowFor(4096));
 }

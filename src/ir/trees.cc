@@ -1,9 +1,9 @@
-#include "src/schedule/trees.h"
+#include "src/ir/trees.h"
 
 #include <algorithm>
 #include <functional>
 
-namespace tutti::schedule {
+namespace tutti::ir {
 namespace {
 
 int lowestBit(int value) { return value & -value; }
@@ -77,4 +77,4 @@ TreeNode rootedDoubleTreeNode(int size, int tree, int node) {
   return result;
 }
 
-}  // namespace tutti::schedule
+}  // namespace tutti::ir

@@ -1,9 +1,9 @@
-// Trees that the templates send along. Private to this room.
+// Trees by rule: of templates, and of plans for ranks that are all alike.
 #pragma once
 
 #include <vector>
 
-namespace tutti::schedule {
+namespace tutti::ir {
 
 // One node's place in a tree over nodes 0 .. n-1.
 struct TreeNode {
@@ -25,4 +25,4 @@ TreeNode doubleTreeNode(int size, int tree, int node);
 // The same over the nodes 1 .. size-1, with node 0 above both trees.
 TreeNode rootedDoubleTreeNode(int size, int tree, int node);
 
-}  // namespace tutti::schedule
+}  // namespace tutti::ir
