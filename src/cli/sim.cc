@@ -79,7 +79,8 @@ base::Result<Simulated> simulatePlan(const PlanQuestion& question, const SimArgu
       storeOf(arguments.question).plan(question.fabric, question.demand, question.bytes));
   const std::string& algorithm =
       arguments.algorithm.empty() ? result.made.candidates.front().algorithm : arguments.algorithm;
-  TUTTI_ASSIGN_OR_RETURN(plan::Planned planned, plan::planned(result.made, algorithm));
+  TUTTI_ASSIGN_OR_RETURN(plan::Planned planned,
+                         plan::planned(result.made, algorithm, result.made.bytes));
   result.planningMs = since(start);
   result.plan = std::move(planned.plan);
   if (!arguments.chunk.empty()) {

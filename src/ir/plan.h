@@ -24,6 +24,9 @@ struct Plan {
   // that src/schedule makes for ranks that are all alike. chunkBytes is then cut among the trees
   // that share a vector or block, by weight.
   std::vector<Tree> trees;
+  // Of forests: messages fit slots of Limits::kFifoSlotBytes. False: FIFOs take any length, as in a
+  // plan that is told of a fabric, not yet of the memory between its ranks.
+  bool fitsSlots = true;
   // Another algorithm for the case that a peer's buffer can not be reached in place; empty: none
   // needed. Same chunk rules.
   std::string fallbackAlgorithm;

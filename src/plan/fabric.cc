@@ -6,6 +6,7 @@
 #include <bit>
 #include <numeric>
 #include <span>
+#include <tuple>
 
 #include "src/base/errors.h"
 #include "src/plan/fixed_trees.h"
@@ -42,15 +43,6 @@ int64_t nsOf(uint64_t bytes, const Rational& rate) {
       std::max(0, static_cast<int>(std::bit_width(static_cast<uint64_t>(rate.den))) - 40);
   const Int128 num = std::max<int64_t>(1, rate.num >> shift);
   return saturated((static_cast<Int128>(bytes) * 1'000'000 * (rate.den >> shift) + num - 1) / num);
-}
-
-// The greatest integer whose square is at most `value`.
-int64_t squareRoot(int64_t value) {
-  int64_t root = 0;
-  for (int64_t bit = int64_t{1} << 30; bit > 0; bit >>= 1) {
-    if ((root + bit) * (root + bit) <= value) root += bit;
-  }
-  return root;
 }
 
 bool isPermutation(const std::vector<Rank>& order, int32_t ranks, Rank first) {
@@ -102,9 +94,11 @@ class Planner {
   base::Result<Candidate> pattern(std::string_view algorithm);
   base::Result<Packing> pack();
   void addTrees(std::string_view algorithm, Packing packing);
-  Pace paceOf(const Traffic& traffic);
+  Pace paceOf(const Traffic& traffic, bool isPipeline);
   Pace paceOf(const Packing& packing) const;
+  int64_t latencyNs(std::span<const topology::LinkIndex> links) const;
   int64_t startNs(std::span<const topology::LinkIndex> links) const;
+  int64_t chunkNs(int64_t posts, int64_t latencyNs) const;
   std::string fullest(const Load& load) const;
   std::string whyNot(const Candidate& candidate) const;
   Rational best() const;
@@ -117,19 +111,29 @@ class Planner {
   std::vector<Rank> ownOrder_;  // the root and those that follow it
 };
 
+int64_t Planner::latencyNs(std::span<const topology::LinkIndex> links) const {
+  int64_t latency = 0;
+  for (const topology::LinkIndex index : links) {
+    latency += plan_.fabric.links[static_cast<size_t>(index)].latencyNs;
+  }
+  return latency;
+}
+
+int64_t Planner::chunkNs(int64_t posts, int64_t latencyNs) const {
+  return std::max({int64_t{1}, posts * options_.costs.postNs, latencyNs});
+}
+
 // Before the first byte of a message arrives.
 int64_t Planner::startNs(std::span<const topology::LinkIndex> links) const {
-  int64_t latency = 0;
   int64_t cost = options_.costs.deviceNs;
   for (const topology::LinkIndex index : links) {
     const topology::Link& link = plan_.fabric.links[static_cast<size_t>(index)];
-    latency += link.latencyNs;
     if (link.kind == topology::LinkKind::kNetwork) cost = options_.costs.networkNs;
     if (link.kind == topology::LinkKind::kPci || link.kind == topology::LinkKind::kSocket) {
       cost = std::max(cost, options_.costs.pciNs);
     }
   }
-  return latency + cost;
+  return latencyNs(links) + cost;
 }
 
 std::string Planner::fullest(const Load& load) const {
@@ -151,25 +155,35 @@ std::string Planner::fullest(const Load& load) const {
                      static_cast<double>(load.links[most]) / static_cast<double>(load.total));
 }
 
-Pace Planner::paceOf(const Traffic& traffic) {
+Pace Planner::paceOf(const Traffic& traffic, bool isPipeline) {
   Pace pace;
+  int64_t longest = 0;
   for (const Message& message : traffic.messages) {
     const auto links = routes_.find(message.from, message.to, 0, 0);
-    if (links.isOk()) pace.startNs = std::max(pace.startNs, startNs(*links));
+    if (!links.isOk()) continue;
+    pace.startNs = std::max(pace.startNs, startNs(*links));
+    longest = std::max(longest, latencyNs(*links));
   }
   pace.furtherNs = std::max(traffic.posts - 1, 0) * options_.costs.postNs;
   pace.steps = traffic.steps;
+  if (isPipeline) pace.chunkNs = chunkNs(kPostsPerChunk, longest);
   return pace;
 }
 
 Pace Planner::paceOf(const Packing& packing) const {
-  Pace pace{.isPipeline = true};
+  Pace pace;
+  int64_t longest = 0;
   for (const RoutedTree& tree : packing.trees) {
-    for (const auto& links : tree.down) pace.startNs = std::max(pace.startNs, startNs(links));
-    for (const auto& links : tree.up) pace.startNs = std::max(pace.startNs, startNs(links));
+    for (const auto* side : {&tree.down, &tree.up}) {
+      for (const auto& links : *side) {
+        pace.startNs = std::max(pace.startNs, startNs(links));
+        longest = std::max(longest, latencyNs(links));
+      }
+    }
   }
   const bool isTwice = packing.collective == Collective::kAllReduce || packing.isFlooding;
   pace.steps = std::max(1, packing.maxDepth * (isTwice ? 2 : 1));
+  pace.chunkNs = chunkNs(isByRank(packing.collective) ? kPostsPerMessage : kPostsPerChunk, longest);
   return pace;
 }
 
@@ -193,7 +207,7 @@ base::Result<Candidate> Planner::pattern(std::string_view algorithm) {
   }
   TUTTI_ASSIGN_OR_RETURN(const Load load, loadOf(plan_.fabric, routes_, *traffic));
   candidate.kilobytesPerSecond = rateOf(plan_.fabric, load);
-  candidate.pace = paceOf(*traffic);
+  candidate.pace = paceOf(*traffic, algorithm == "chain");
   candidate.maxDepth = traffic->steps;
   candidate.ns = predictedNs(candidate, plan_.bytes);
   candidate.reason = fullest(load);
@@ -270,21 +284,28 @@ base::Status Planner::addPackedTrees() {
 
 std::string Planner::whyNot(const Candidate& candidate) const {
   if (candidate.kilobytesPerSecond.num == 0) return candidate.reason;
+  const Candidate& choice = plan_.candidates.front();
+  if (candidate.ns <= choice.ns && candidate.kilobytesPerSecond < choice.kilobytesPerSecond) {
+    return fmt::format("no clear winner here, and slower for longer calls; {}", candidate.reason);
+  }
   const bool isByStart = nsOf(plan_.bytes, candidate.kilobytesPerSecond) < candidate.ns / 2;
-  return fmt::format("{:.3g} times the time; {}",
-                     static_cast<double>(candidate.ns) /
-                         static_cast<double>(std::max<int64_t>(1, plan_.candidates.front().ns)),
-                     isByStart
-                         ? fmt::format("{} steps cost more than the bytes", candidate.maxDepth)
-                         : candidate.reason);
+  return fmt::format(
+      "{:.3g} times the time; {}",
+      static_cast<double>(candidate.ns) / static_cast<double>(std::max<int64_t>(1, choice.ns)),
+      isByStart ? fmt::format("{} steps cost more than the bytes", candidate.maxDepth)
+                : candidate.reason);
 }
 
 void Planner::choose() {
+  auto& all = plan_.candidates;
   const auto usable = [](const Candidate& each) { return each.kilobytesPerSecond.num != 0; };
-  std::stable_sort(plan_.candidates.begin(), plan_.candidates.end(),
-                   [&](const Candidate& a, const Candidate& b) {
-                     return usable(a) != usable(b) ? usable(a) : a.ns < b.ns;
-                   });
+  std::stable_sort(all.begin(), all.end(), [&](const Candidate& a, const Candidate& b) {
+    return usable(a) != usable(b) ? usable(a) : a.ns < b.ns;
+  });
+  if (const Candidate* choice = choiceOf(all, plan_.bytes)) {
+    const auto best = all.begin() + (choice - all.data());
+    std::rotate(all.begin(), best, best + 1);
+  }
   for (size_t i = 1; i < plan_.candidates.size(); ++i) {
     plan_.candidates[i].reason = whyNot(plan_.candidates[i]);
   }
@@ -348,13 +369,31 @@ std::string_view templateOf(const Candidate& candidate) {
 }
 
 int64_t predictedNs(const Candidate& candidate, uint64_t bytes) {
-  const auto& [startNs, furtherNs, steps, isPipeline] = candidate.pace;
+  const auto& [startNs, furtherNs, steps, chunkNs] = candidate.pace;
   const int64_t all = nsOf(bytes, candidate.kilobytesPerSecond);
-  if (!isPipeline) return saturated(Int128{steps} * startNs + furtherNs + all);
-  const int64_t start = std::max<int64_t>(1, startNs);
-  const int64_t chunks =
-      std::max<int64_t>(1, squareRoot(saturated(Int128{steps - 1} * all / start)));
-  return saturated(Int128{chunks + steps - 1} * (start + (all + chunks - 1) / chunks));
+  const int64_t chunk = std::min(all, chunkNs);
+  return saturated(Int128{steps} * (startNs + chunk) + furtherNs + all - chunk);
+}
+
+const Candidate* choiceOf(std::span<const Candidate> candidates, uint64_t bytes) {
+  int64_t least = kMostNs;
+  for (const Candidate& each : candidates) {
+    if (each.kilobytesPerSecond.num != 0) least = std::min(least, predictedNs(each, bytes));
+  }
+  const Candidate* best = nullptr;
+  int64_t bestNs = 0;
+  for (const Candidate& each : candidates) {
+    const int64_t ns = predictedNs(each, bytes);
+    const bool isClose = ns == least || ns - least < least / kCloseCall;
+    if (each.kilobytesPerSecond.num == 0 || !isClose) continue;
+    if (best != nullptr && std::tie(best->kilobytesPerSecond, ns, each.algorithm) >=
+                               std::tie(each.kilobytesPerSecond, bestNs, best->algorithm)) {
+      continue;
+    }
+    best = &each;
+    bestNs = ns;
+  }
+  return best;
 }
 
 int64_t permilleOf(const Rational& rate, const Bound& bound) {

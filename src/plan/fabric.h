@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +33,7 @@ struct FabricOptions {
   MessageCosts costs = {};
   PackingOptions packing = {};
   // Trees are packed where the best of all others stays this far below the bound, in thousandths.
-  int32_t gapPermille = 30;
+  int32_t gapPermille = 20;
   // Algorithms in which every rank sends to every other, or has a tree of its own, are left out
   // above this number of ranks: they are bound by messages, and their load takes a route for each
   // pair.
@@ -41,12 +42,18 @@ struct FabricOptions {
 
 // What a call takes beside its bytes, so that its time can be told for every length.
 struct Pace {
-  int64_t startNs = 0;      // of the slowest message, before its first byte arrives
-  int64_t furtherNs = 0;    // of the further messages that a rank sends at the same time
-  int32_t steps = 0;        // messages one after another
-  bool isPipeline = false;  // in chunks: all steps are under way at once
+  int64_t startNs = 0;    // of the slowest message, before its first byte arrives
+  int64_t furtherNs = 0;  // of the further messages that a rank sends at the same time
+  int32_t steps = 0;      // messages one after another
+  // Of a pipeline: how long the fullest link is busy with a chunk, or, of a forest, with one root's
+  // message of a chunk; 0: whole blocks, no pipeline. That is kPostsPerChunk (kPostsPerMessage) x
+  // costs.postNs or the latency between two neighbours, whichever is more: posting a message then
+  // costs little, and ir::Limits::kFifoSlots messages outlast the way there and back.
+  int64_t chunkNs = 0;
   bool operator==(const Pace&) const = default;
 };
+inline constexpr int64_t kPostsPerChunk = 16;
+inline constexpr int64_t kPostsPerMessage = 2;
 
 // An algorithm on the fabric. kilobytesPerSecond is of long messages, by the load of the fullest
 // link or resource; 0 where it can not be used.
@@ -71,7 +78,7 @@ struct FabricPlan {
   uint64_t bytes = 0;  // of a call, as Bound counts M
   int32_t ranks = 0;
   Bound bound;
-  std::vector<Candidate> candidates;  // the choice first, then by predicted time
+  std::vector<Candidate> candidates;  // the choice first, the others by predicted time
   topology::Topology fabric;          // the contracted topology
   bool operator==(const FabricPlan&) const = default;
 };
@@ -102,10 +109,16 @@ Searched searchedOf(const FabricPlan& made);
 std::string_view templateOf(const Candidate& candidate);
 
 // In whole ns, rounded up; at most kMostNs. All steps of a pattern start one after another, and the
-// bytes T = bytes / rate come on top; a pipeline of c chunks takes c + steps - 1 steps of
-// start + T / c each, with the c that is best, sqrt((steps - 1) T / start).
+// bytes T = bytes / rate come on top. The last chunk of a pipeline starts when all others have
+// passed, T - t, where t = min(T, chunkNs), and takes steps x (startNs + t).
 int64_t predictedNs(const Candidate& candidate, uint64_t bytes);
 inline constexpr int64_t kMostNs = int64_t{1} << 60;
+
+// The candidate for calls of `bytes`: the fastest, or of those that are slower by less than one
+// part in kCloseCall that with the highest rate, for capacities are known better than what messages
+// cost. The order of the candidates does not matter. Null: none can be used.
+const Candidate* choiceOf(std::span<const Candidate> candidates, uint64_t bytes);
+inline constexpr int64_t kCloseCall = 32;
 
 // The share of the bound that an algorithm reaches, in thousandths rounded down; 1000 for one rank.
 int64_t permilleOf(const Rational& rate, const Bound& bound);

@@ -35,12 +35,6 @@ base::Result<const Candidate*> find(const FabricPlan& made, std::string_view alg
                              ir::name(made.collective), algorithm, names));
 }
 
-int64_t latencyOf(const topology::Topology& fabric, std::span<const LinkIndex> links) {
-  int64_t latency = 0;
-  for (const LinkIndex link : links) latency += fabric.links[static_cast<size_t>(link)].latencyNs;
-  return latency;
-}
-
 // `tree`, hung up at another rank.
 ir::Tree rerooted(const ir::Tree& tree, Rank root) {
   ir::Tree result = tree;
@@ -79,14 +73,6 @@ class Forest {
     return routes;
   }
 
-  int64_t longestLatency() const {
-    int64_t longest = 0;
-    forEachMessage([&](size_t, Rank, Rank, const std::vector<LinkIndex>& links) {
-      longest = std::max(longest, latencyOf(made_.fabric, links));
-    });
-    return longest;
-  }
-
  private:
   template <typename Visit>
   void forEachMessage(const Visit& visit) const {
@@ -114,78 +100,65 @@ class Forest {
   std::vector<const RoutedTree*> origins_;
 };
 
-base::Result<int64_t> longestLatency(const FabricPlan& made, const std::vector<Rank>& order) {
-  TUTTI_ASSIGN_OR_RETURN(auto routes, topology::RouteTable::make(made.fabric));
-  int64_t longest = 0;
-  for (size_t place = 1; place < order.size(); ++place) {
-    for (const auto& [from, to] :
-         {std::pair(order[place - 1], order[place]), std::pair(order[place], order[place - 1])}) {
-      TUTTI_ASSIGN_OR_RETURN(const auto links, routes.find(from, to, 0, 0));
-      longest = std::max(longest, latencyOf(made.fabric, links));
-    }
+// What trees of one root share, and how many they are.
+struct Share {
+  int64_t trees = 0;
+  int64_t whole = 0;     // the sum of their weights
+  int64_t heaviest = 1;  // of all roots'
+};
+
+Share shareOf(const std::vector<ir::Tree>& trees) {
+  Share share;
+  for (const ir::Tree& tree : trees) {
+    share.heaviest = std::max<int64_t>(share.heaviest, tree.weight);
+    if (tree.root != trees[0].root) continue;
+    share.whole += tree.weight;
+    ++share.trees;
   }
-  return longest;
+  return share;
 }
 
-// What passes of each of `blocks` in `ns` at the candidate's rate; at most all of it, at least a
-// unit for each of `parts`.
-uint64_t chunkBytes(const Candidate& candidate, const FabricPlan& made, int64_t ns, int64_t blocks,
-                    int64_t parts) {
+// What passes while the fullest link is busy for `chunkNs`: of the vector; of a forest, by one
+// tree, and then its part of a block. At most all of a call of `bytes`, or its block; at least a
+// unit for each tree that has a share in it.
+uint64_t chunkBytes(const Candidate& candidate, uint64_t bytes, const std::vector<ir::Tree>& trees,
+                    bool isByRank, int32_t ranks) {
   constexpr Int128 kUnitsPerByte = 1'000'000;  // kB/s x ns
   const Rational& rate = candidate.kilobytesPerSecond;
-  const Int128 passed = Int128{rate.num} * ns / (rate.den * kUnitsPerByte);
-  const auto bytes = static_cast<int64_t>(std::min<Int128>(passed, made.bytes));
-  const int64_t units = (bytes / blocks + kChunkGrain - 1) / kChunkGrain;
-  return static_cast<uint64_t>(std::max(units, parts) * kChunkGrain);
-}
-
-// Of the vector.
-uint64_t treesChunk(const Candidate& candidate, const FabricPlan& made, const Forest& forest,
-                    int64_t ns) {
-  const auto trees = static_cast<int64_t>(forest.trees().size());
-  return chunkBytes(candidate, made, ns, 1, trees);
-}
-
-// Of each rank's block. A lane for each depth takes a channel for each
-// (src/schedule/templates_trees.cc), so a slot must hold a tree's message as often as the forest is
-// deep.
-uint64_t forestChunk(const Candidate& candidate, const FabricPlan& made, const Forest& forest,
-                     int64_t ns) {
-  int64_t whole = 0;
-  int64_t heaviest = 1;
-  int64_t perBlock = 0;
-  for (const ir::Tree& tree : forest.trees()) {
-    heaviest = std::max<int64_t>(heaviest, tree.weight);
-    if (tree.root != 0) continue;
-    whole += tree.weight;
-    ++perBlock;
-  }
-  const Packing& packing = candidate.packing;
-  const int64_t depth = packing.maxDepth * (packing.isFlooding ? 2 : 1);
-  const int64_t channels = std::clamp<int64_t>(depth, 1, ir::Limits::kNarrowChannels);
-  const auto slot = static_cast<int64_t>(ir::Limits::kFifoSlotBytes);
-  const int64_t most = slot / channels * whole / heaviest / kChunkGrain;
-  return std::min(chunkBytes(candidate, made, ns, made.ranks, perBlock),
-                  static_cast<uint64_t>(std::max(most, perBlock) * kChunkGrain));
+  const Share share = shareOf(trees);
+  Int128 passed = Int128{rate.num} * candidate.pace.chunkNs / (rate.den * kUnitsPerByte);
+  if (isByRank) passed = passed * share.whole / share.heaviest;
+  const uint64_t whole = isByRank ? bytes / static_cast<uint64_t>(ranks) : bytes;
+  const auto chunk = static_cast<int64_t>(std::min<Int128>(passed, whole));
+  const int64_t sharing = isByRank ? share.trees : static_cast<int64_t>(trees.size());
+  const int64_t units = (chunk + kChunkGrain - 1) / kChunkGrain;
+  return static_cast<uint64_t>(std::max({units, sharing, int64_t{1}}) * kChunkGrain);
 }
 
 }  // namespace
 
 // Every tree gets 128 B and its weight's part of the rest, rounded down: together no more than the
 // chunk.
-ir::Plan inSlots(ir::Plan plan) {
-  constexpr uint64_t kUnit = kChunkGrain;
-  uint64_t sharing = plan.trees.empty() ? 1 : 0;  // a vector or block
-  for (const ir::Tree& tree : plan.trees) {
-    if (tree.root == plan.trees[0].root) ++sharing;
+ir::Plan inSlots(Planned planned) {
+  ir::Plan& plan = planned.plan;
+  auto most = static_cast<int64_t>(ir::Limits::kFifoSlotBytes);
+  int64_t sharing = 1;
+  if (!plan.trees.empty()) {
+    const Share share = shareOf(plan.trees);
+    sharing = plan.algorithm == "trees" ? static_cast<int64_t>(plan.trees.size()) : share.trees;
+    const int64_t channels =
+        std::clamp<int64_t>(planned.maxDepth, 1, int64_t{ir::Limits::kNarrowChannels});
+    if (plan.algorithm == "forest") {
+      most = std::min(most, most / channels * share.whole / share.heaviest);
+    }
   }
-  const uint64_t fitting = std::min(plan.chunkBytes, ir::Limits::kFifoSlotBytes) / kUnit;
-  plan.chunkBytes = std::max(fitting, sharing) * kUnit;
-  return plan;
+  const int64_t fitting = std::min(static_cast<int64_t>(plan.chunkBytes), most) / kChunkGrain;
+  plan.chunkBytes = static_cast<uint64_t>(std::max(fitting, sharing) * kChunkGrain);
+  plan.fitsSlots = true;
+  return std::move(plan);
 }
 
-base::Result<Planned> planned(const FabricPlan& made, std::string_view algorithm,
-                              const MessageCosts& costs) {
+base::Result<Planned> planned(const FabricPlan& made, std::string_view algorithm, uint64_t bytes) {
   TUTTI_ASSIGN_OR_RETURN(const Candidate* candidate, find(made, algorithm));
   Planned result;
   ir::Plan& plan = result.plan;
@@ -193,20 +166,17 @@ base::Result<Planned> planned(const FabricPlan& made, std::string_view algorithm
   plan.root = made.root;
   plan.algorithm = templateOf(*candidate);
   plan.order = candidate->order;
-  plan.predictedNs = static_cast<double>(candidate->ns);
-  const int64_t postsNs = kPostsPerChunk * costs.postNs;
-  if (algorithm == "chain") {
-    TUTTI_ASSIGN_OR_RETURN(const int64_t latency, longestLatency(made, candidate->order));
-    plan.chunkBytes = chunkBytes(*candidate, made, std::max(postsNs, latency), 1, 1);
-  }
+  plan.predictedNs = static_cast<double>(predictedNs(*candidate, bytes));
+  if (algorithm == "chain") plan.chunkBytes = chunkBytes(*candidate, bytes, {}, false, made.ranks);
   if (!candidate->packing.trees.empty()) {
     const Forest forest(made, candidate->packing);
     const bool isByRank = plan.algorithm == "forest";
-    const int64_t ns = std::max(postsNs, forest.longestLatency());
     plan.trees = forest.trees();
-    plan.chunkBytes = isByRank ? forestChunk(*candidate, made, forest, ns)
-                               : treesChunk(*candidate, made, forest, ns);
+    plan.fitsSlots = !isByRank;
+    plan.chunkBytes = chunkBytes(*candidate, bytes, plan.trees, isByRank, made.ranks);
     result.routes = forest.routes(isByRank);
+    const Packing& packing = candidate->packing;
+    result.maxDepth = packing.maxDepth * (packing.isFlooding ? 2 : 1);
   }
   return result;
 }

@@ -18,26 +18,21 @@ struct Planned {
   // Of trees: over links of FabricPlan::fabric. Empty for patterns, whose messages go as
   // topology::RouteTable finds, which is what their load was counted by.
   std::vector<topology::Route> routes;
+  int32_t maxDepth = 0;  // messages one after another on the way of a chunk
   bool operator==(const Planned&) const = default;
 };
 
-// `algorithm` is one of the candidates of `made`. Patterns send whole blocks, as their prediction
-// says. Chains and trees are pipelines of chunks, so long that a link is busy with one for
-//   max(kPostsPerChunk x costs.postNs, the latency between two neighbours):
-// posting a message then costs little, the pipeline fills in few percent of a long call, and
-// Limits::kFifoSlots messages outlast the way there and back. Chunks of chains and trees are not
-// cut to the slots of shared memory (inSlots does that); those of forests are, for a forest has a
-// channel for each depth only where all of them fit one (Limits::kFifoSlotBytes). Integers only, so
-// the same on every machine.
+// `algorithm` is one of the candidates of `made`, for a call of `bytes`. Patterns send whole
+// blocks, as their prediction says. Chains and trees are pipelines of chunks, each as long as keeps
+// a link busy for Pace::chunkNs; they are not cut to the slots of shared memory (inSlots does
+// that). Integers only, so the same on every machine.
 //
 // Fails (invalid argument) where `made` has no such candidate, or one that can not be used here.
-base::Result<Planned> planned(const FabricPlan& made, std::string_view algorithm,
-                              const MessageCosts& costs = {});
+base::Result<Planned> planned(const FabricPlan& made, std::string_view algorithm, uint64_t bytes);
 
-inline constexpr int64_t kPostsPerChunk = 16;
-
-// `plan`, a chain, trees or a forest, with its chunk brought down to what one slot of a FIFO holds,
-// for all trees that share it, and to a multiple of 128 B.
-ir::Plan inSlots(ir::Plan plan);
+// The plan, a chain, trees or a forest, with its chunk brought down to what one slot of a FIFO
+// holds, and to a multiple of 128 B: for all trees that share it, or, of a forest, for a message of
+// each depth, so that each has a channel of its own (src/schedule/templates_trees.cc).
+ir::Plan inSlots(Planned planned);
 
 }  // namespace tutti::plan

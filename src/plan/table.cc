@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstddef>
 #include <string_view>
-#include <tuple>
 #include <utility>
 
 #include "src/base/errors.h"
@@ -32,23 +30,6 @@ ir::Call callOf(const FabricPlan& made, uint64_t bytes) {
 // What runs in chunks that follow from the fabric; other patterns send blocks as plan() cuts them.
 bool isPipelined(const Candidate& candidate) {
   return !candidate.packing.trees.empty() || candidate.algorithm == "chain";
-}
-
-// The fastest; of equally fast ones that which plan() would name first, then by name.
-const Candidate* fastest(const std::vector<Candidate>& candidates, Collective collective,
-                         uint64_t bytes) {
-  const auto names = algorithmsFor(collective);
-  const Candidate* best = nullptr;
-  std::tuple<int64_t, std::ptrdiff_t, std::string_view> least;
-  for (const Candidate& each : candidates) {
-    const auto name = std::find(names.begin(), names.end(), templateOf(each));
-    const std::tuple key(predictedNs(each, bytes), name - names.begin(),
-                         std::string_view(each.algorithm));
-    if (best != nullptr && key >= least) continue;
-    best = &each;
-    least = key;
-  }
-  return best;
 }
 
 }  // namespace
@@ -79,7 +60,7 @@ base::Result<DecisionTable> DecisionTable::make(const ir::World& world, FabricPl
   });
   DecisionTable table(std::move(made));
   for (uint64_t bytes = kShortestCall; bytes <= kLongestCall; bytes *= 2) {
-    const Candidate* best = fastest(table.made_.candidates, table.made_.collective, bytes);
+    const Candidate* best = choiceOf(table.made_.candidates, bytes);
     const bool isByBoard = world.isAllMapped() && bytes <= ir::Limits::kBoardBytes;
     if (best != nullptr && !isByBoard) {
       table.rows_.push_back({bytes, best->algorithm, predictedNs(*best, bytes), false});
@@ -139,12 +120,12 @@ base::Result<ir::Plan> DecisionTable::fromFabric(const Candidate& candidate, con
   result.order = candidate.order;
   result.predictedNs = static_cast<double>(predictedNs(candidate, bytes));
   if (!isPipelined(candidate)) return result;
-  FabricPlan sized = made_;
-  sized.bytes = bytes;
-  TUTTI_ASSIGN_OR_RETURN(Planned planned, plan::planned(sized, candidate.algorithm));
-  result.trees = std::move(planned.plan.trees);
-  result.chunkBytes = options.chunkBytes > 0 ? options.chunkBytes : planned.plan.chunkBytes;
-  return inSlots(std::move(result));
+  TUTTI_ASSIGN_OR_RETURN(Planned planned, plan::planned(made_, candidate.algorithm, bytes));
+  if (options.chunkBytes > 0) planned.plan.chunkBytes = options.chunkBytes;
+  ir::Plan fitted = inSlots(std::move(planned));
+  result.trees = std::move(fitted.trees);
+  result.chunkBytes = fitted.chunkBytes;
+  return result;
 }
 
 }  // namespace tutti::plan

@@ -28,6 +28,7 @@ class Shape {
   bool isRoot() const { return rank_ == plan_.root; }
   bool usesBoard() const { return plan_.usesBoard; }
   uint64_t chunkBytes() const { return plan_.chunkBytes; }
+  bool fitsSlots() const { return plan_.fitsSlots; }
   const std::vector<ir::Tree>& trees() const { return plan_.trees; }
 
   int position() const { return position_; }

@@ -101,8 +101,11 @@ class ForestLanes {
       deepest = std::max(deepest, *std::max_element(depths.begin(), depths.end()));
       depths_.push_back(depths[static_cast<size_t>(shape.rank())]);
     }
-    const auto most = static_cast<int>(std::max<uint64_t>(1, Limits::kFifoSlotBytes / longest));
-    channels_ = std::min({deepest, most, Limits::kNarrowChannels});
+    channels_ = std::min(deepest, Limits::kNarrowChannels);
+    if (shape.fitsSlots()) {
+      const uint64_t fitting = std::max<uint64_t>(1, Limits::kFifoSlotBytes / longest);
+      channels_ = static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(channels_), fitting));
+    }
     // With a channel for each depth there can be a lane for each, leaves included.
     laneOf_.assign(static_cast<size_t>(channels_ == deepest ? deepest + 1 : channels_), -1);
     schedule.narrowBytes.assign(static_cast<size_t>(channels_), longest);

@@ -50,7 +50,8 @@ TEST(Table, RowsAreTheFastestCandidates) {
     for (const auto& row : table.rows()) {
       EXPECT_FALSE(row.isByWorld);
       for (const Candidate& each : table.made().candidates) {
-        EXPECT_GE(predictedNs(each, row.bytes), row.ns) << row.bytes << ' ' << each.algorithm;
+        EXPECT_GE(predictedNs(each, row.bytes), row.ns - row.ns / kCloseCall)
+            << row.bytes << ' ' << each.algorithm;
       }
     }
   }

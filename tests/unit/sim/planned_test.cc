@@ -43,7 +43,7 @@ std::vector<ir::Schedule> lowerAll(const ir::Plan& plan, int ranks) {
 }
 
 Simulated simulated(const FabricPlan& made, std::string_view algorithm) {
-  const auto planned = plan::planned(made, algorithm);
+  const auto planned = plan::planned(made, algorithm, made.bytes);
   EXPECT_TRUE(planned.isOk()) << planned.status().toString();
   if (!planned.isOk()) return {};
   Options options;
@@ -97,7 +97,7 @@ TEST(Planned, treesAreRightSchedules) {
                              {.collective = collective, .root = 1}, 65536);
     for (const plan::Candidate& each : made.candidates) {
       if (each.trees == 0) continue;
-      const auto planned = plan::planned(made, each.algorithm);
+      const auto planned = plan::planned(made, each.algorithm, made.bytes);
       ASSERT_TRUE(planned.isOk());
       EXPECT_FALSE(planned->routes.empty());
       const auto status = schedule::validate(lowerAll(planned->plan, made.ranks), callOf(made));
@@ -115,12 +115,28 @@ TEST(Planned, oneBoxWithHalfItsNetwork) {
   EXPECT_LE(simulated(made, "ring").boundShare, 0.6);
 }
 
+// Trees from every rank: what is promised of long calls, within what filling the pipeline takes.
+TEST(Planned, forestsKeepTheirPromise) {
+  const std::pair<const char*, topology::Topology> fabrics[] = {
+      {"cube mesh", tests::dgx1v()}, {"boxes", tests::h100(2)}, {"many boxes", tests::h100(6)}};
+  for (const auto& [name, fabric] : fabrics) {
+    for (const Collective collective : {Collective::kAllGather, Collective::kReduceScatter}) {
+      const auto made = planOf(fabric, {.collective = collective}, 1 << 30);
+      const plan::Candidate& choice = made.candidates.front();
+      EXPECT_GT(choice.trees, 0) << name;
+      const double share = simulated(made, choice.algorithm).boundShare;
+      EXPECT_GE(share, 0.9) << name << ' ' << ir::name(collective) << ' ' << choice.algorithm;
+      EXPECT_GE(permilleOf(choice.kilobytesPerSecond, made.bound), 950) << name;
+    }
+  }
+}
+
 TEST(Planned, refusesWhatIsNoCandidate) {
   const auto made = planOf(tests::h100(1), {.collective = Collective::kAllReduce}, 1 << 20);
-  const auto unknown = plan::planned(made, "nope");
+  const auto unknown = plan::planned(made, "nope", made.bytes);
   ASSERT_FALSE(unknown.isOk());
   EXPECT_NE(unknown.status().text().find("two_shot"), std::string::npos);
-  EXPECT_FALSE(plan::planned(made, "").isOk());
+  EXPECT_FALSE(plan::planned(made, "", made.bytes).isOk());
 }
 
 }  // namespace
