@@ -8,6 +8,12 @@
 # A backend exposes one function:
 #   const tutti::device::Backend* tutti::device::<name>::backend();
 #   const tutti::transports::Backend* tutti::transports::<name>::backend();
+#
+# A folder under src/device may also, or only, tell of its vendor's links between devices:
+#
+#   tutti_link_probe(cuda SOURCES links.cc [DEPS ...] [PRIVATE_DEPS ...])
+#
+# and exposes  const tutti::device::LinkProbe* tutti::device::<name>::linkProbe();
 include_guard(GLOBAL)
 
 # The room of a kind: its target is tutti_<room>, its namespace tutti::<room>.
@@ -16,20 +22,32 @@ set(TUTTI_BACKEND_ROOM_transport transports)
 set(TUTTI_BACKEND_HEADER_device src/device/registry.h)
 set(TUTTI_BACKEND_HEADER_transport transports/registry.h)
 
+# A backend is found by its folder's name.
+function(tutti_check_folder name)
+  get_filename_component(folder "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
+  if(NOT name STREQUAL folder OR NOT name MATCHES "^[a-z][a-z0-9_]*$")
+    message(FATAL_ERROR "\"${name}\" must be the name of its folder, \"${folder}\", and a C++ namespace")
+  endif()
+endfunction()
+
 function(tutti_backend kind name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   set(room "${TUTTI_BACKEND_ROOM_${kind}}")
   if(NOT room)
     message(FATAL_ERROR "tutti_backend: kind \"${kind}\" is neither device nor transport")
   endif()
-  get_filename_component(folder "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
-  if(NOT name STREQUAL folder OR NOT name MATCHES "^[a-z][a-z0-9_]*$")
-    message(FATAL_ERROR "tutti_backend: \"${name}\" must be the name of its folder, \"${folder}\", "
-      "and a C++ namespace")
-  endif()
+  tutti_check_folder(${name})
   tutti_library(${room}_${name} SOURCES ${ARG_SOURCES} DEPS tutti_${room} ${ARG_DEPS}
     PRIVATE_DEPS ${ARG_PRIVATE_DEPS})
   set_property(GLOBAL APPEND PROPERTY TUTTI_BACKENDS_${kind} ${name})
+endfunction()
+
+function(tutti_link_probe name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  tutti_check_folder(${name})
+  tutti_library(device_${name}_links SOURCES ${ARG_SOURCES} DEPS tutti_device ${ARG_DEPS}
+    PRIVATE_DEPS ${ARG_PRIVATE_DEPS})
+  set_property(GLOBAL APPEND PROPERTY TUTTI_LINK_PROBES ${name})
 endfunction()
 
 # Why this folder makes no backend here; configure prints it.
@@ -79,23 +97,41 @@ function(tutti_add_backend_table kind)
     return()
   endif()
   get_property(names GLOBAL PROPERTY TUTTI_BACKENDS_${kind})
-  set(declarations "")
-  set(entries "")
-  set(targets "")
-  foreach(name IN LISTS names)
-    string(APPEND declarations "namespace ${name} {\nconst Backend* backend();\n}\n")
-    string(APPEND entries "      ${name}::backend(),\n")
-    list(APPEND targets tutti_${room}_${name})
-  endforeach()
-  list(LENGTH names TUTTI_TABLE_COUNT)
-  set(TUTTI_TABLE_DECLARATIONS "${declarations}")
-  set(TUTTI_TABLE_ENTRIES "${entries}")
-  set(TUTTI_TABLE_NAMESPACE "${room}")
-  set(TUTTI_TABLE_HEADER "${header}")
-  set(table "${PROJECT_BINARY_DIR}/generated/tutti/${kind}_table.cc")
-  configure_file("${PROJECT_SOURCE_DIR}/cmake/backend_table.cc.in" "${table}" @ONLY)
-  tutti_library(${room}_table SOURCES "${table}" DEPS tutti_${room} ${targets})
+  tutti_write_table(${kind}_table ${room} ${header} Backend backend builtinBackends ${names})
+  list(TRANSFORM names PREPEND tutti_${room}_ OUTPUT_VARIABLE targets)
+  tutti_library(${room}_table SOURCES "${TUTTI_TABLE_FILE}" DEPS tutti_${room} ${targets})
   if(NOT TARGET tutti_${kind}_table)
     add_library(tutti_${kind}_table ALIAS tutti_${room}_table)
   endif()
+endfunction()
+
+# The target tutti_device_links_table, which defines tutti::device::builtinLinkProbes() and links
+# every link probe.
+function(tutti_add_link_probe_table)
+  get_property(names GLOBAL PROPERTY TUTTI_LINK_PROBES)
+  list(JOIN names " " found)
+  message(STATUS "Tutti: link probes: ${found}")
+  tutti_write_table(links_table device src/device/link_probe.h LinkProbe linkProbe
+    builtinLinkProbes ${names})
+  list(TRANSFORM names REPLACE "(.+)" "tutti_device_\\1_links" OUTPUT_VARIABLE targets)
+  tutti_library(device_links_table SOURCES "${TUTTI_TABLE_FILE}" DEPS tutti_device ${targets})
+endfunction()
+
+# Writes <file>.cc and names it in TUTTI_TABLE_FILE: tutti::<space>::<table>(), the `type`s that
+# `entry` of each folder gives.
+function(tutti_write_table file space header type entry table)
+  set(declarations "")
+  set(entries "")
+  foreach(name IN LISTS ARGN)
+    string(APPEND declarations "namespace ${name} {\nconst ${type}* ${entry}();\n}\n")
+    string(APPEND entries "      ${name}::${entry}(),\n")
+  endforeach()
+  list(LENGTH ARGN count)
+  foreach(part file space header type table declarations entries count)
+    string(TOUPPER ${part} upper)
+    set(TUTTI_TABLE_${upper} "${${part}}")
+  endforeach()
+  set(path "${PROJECT_BINARY_DIR}/generated/tutti/${file}.cc")
+  configure_file("${PROJECT_SOURCE_DIR}/cmake/backend_table.cc.in" "${path}" @ONLY)
+  set(TUTTI_TABLE_FILE "${path}" PARENT_SCOPE)
 endfunction()

@@ -15,8 +15,8 @@ struct Driver {
   int (*copy)(void* destination, const void* source, size_t bytes) = nullptr;
 };
 
-// Opens the library on the first call and keeps it for the whole process: vendors' libraries do not
-// survive being closed. The failure says which library or symbol is missing. Any thread.
+// Opens the library on the first call. The failure says which library or symbol is missing. Any
+// thread.
 const base::Result<Driver>& driver();
 
 }  // namespace tutti::device::skeleton
