@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace tutti::topology {
 namespace {
@@ -38,9 +39,10 @@ class Completion {
       if (partner_[i] >= 0) {
         fill(partner_[i], part);
       } else if (part.isUsed && (part.kind == NodeKind::kRank || part.kind == NodeKind::kNic)) {
-        add(part);
+        partner_[i] = add(part);
       }
     }
+    addWires();
   }
 
  private:
@@ -70,7 +72,8 @@ class Completion {
     if (part.rate <= 0) part.rate = found.rate;
   }
 
-  void add(Part part) {
+  // The new part, or -1.
+  int32_t add(Part part) {
     int32_t place = -1;
     for (int32_t up = part.parent; up >= 0 && place < 0;) {
       const auto index = static_cast<size_t>(up);
@@ -78,7 +81,7 @@ class Completion {
       up = found_.parts[index].parent;
     }
     if (place < 0) place = anyHost();
-    if (place < 0) return;
+    if (place < 0) return -1;
     part.parent = place;
     part.host = parts()[static_cast<size_t>(place)].host;
     part.line = 0;
@@ -86,6 +89,46 @@ class Completion {
                                       file_.machine.file, part.id, part.address,
                                       parts()[static_cast<size_t>(place)].id));
     parts().push_back(std::move(part));
+    return static_cast<int32_t>(parts().size()) - 1;
+  }
+
+  // As NCCL does: a device with one such link in the file has none but those in the file.
+  void addWires() {
+    std::set<int32_t> listed;
+    for (const Wire& wire : file_.machine.wires) {
+      if (wire.kind != LinkKind::kPci) listed.insert(wire.from);
+    }
+    for (Wire wire : found_.wires) {
+      wire.from = partner_[static_cast<size_t>(wire.from)];
+      if (wire.from < 0 || listed.contains(wire.from)) continue;
+      wire.to = farEnd(wire.to, wire.from);
+      if (wire.to >= 0) file_.machine.wires.push_back(wire);
+    }
+  }
+
+  // What stands in the file for the far end of a link of `device`.
+  int32_t farEnd(int32_t found, int32_t device) {
+    const Part& end = found_.parts[static_cast<size_t>(found)];
+    if (end.kind == NodeKind::kHost) {
+      while (device >= 0 && parts()[static_cast<size_t>(device)].kind != NodeKind::kHost) {
+        device = parts()[static_cast<size_t>(device)].parent;
+      }
+      return device;
+    }
+    int32_t& partner = partner_[static_cast<size_t>(found)];
+    if (end.kind == NodeKind::kSwitch && partner < 0) partner = switchOf(device, end);
+    return partner;
+  }
+
+  // Files may list several switches by name; a new link goes to the plain one.
+  int32_t switchOf(int32_t device, Part found) {
+    found.host = parts()[static_cast<size_t>(device)].host;
+    const auto same = std::find_if(parts().begin(), parts().end(), [&](const Part& part) {
+      return part.kind == NodeKind::kSwitch && part.host == found.host && part.id == found.id;
+    });
+    if (same != parts().end()) return static_cast<int32_t>(same - parts().begin());
+    parts().push_back(std::move(found));
+    return static_cast<int32_t>(parts().size()) - 1;
   }
 
   int32_t hostLike(const Part& found) {

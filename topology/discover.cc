@@ -11,6 +11,7 @@
 #include "src/base/fd.h"
 #include "src/base/host.h"
 #include "topology/complete.h"
+#include "topology/device_links.h"
 #include "topology/discover_sources.h"
 #include "topology/load_steps.h"
 #include "topology/nccl_xml.h"
@@ -47,7 +48,7 @@ void addHostRank(Machine& machine) {
 }
 
 // Not yet sanitised; no ranks where there are no devices.
-Draft discoverMachine(const std::string& root) {
+Draft discoverMachine(const ir::DeviceLinks& links, const std::string& root) {
   Draft draft;
   bool isRead = false;
 #ifdef TUTTI_HAVE_HWLOC
@@ -60,21 +61,23 @@ Draft discoverMachine(const std::string& root) {
   }
 #endif
   if (!isRead) draft = readMachineFromSysfs(root);
+  addDeviceLinks(draft, links);
   if (!root.empty()) return draft;
   draft.machine.name = base::hostName();
   for (Part& part : draft.machine.parts) part.host = draft.machine.name;
   return draft;
 }
 
-base::Result<Loaded> topologyOfMachine(const std::string& root) {
-  Draft draft = discoverMachine(root);
+base::Result<Loaded> topologyOfMachine(const ir::DeviceLinks& links, const std::string& root) {
+  Draft draft = discoverMachine(links, root);
   if (!hasRanks(draft.machine)) addHostRank(draft.machine);
   return finish(std::move(draft));
 }
 
-base::Result<Loaded> topologyOfFile(const std::string& path, const std::string& root) {
+base::Result<Loaded> topologyOfFile(const std::string& path, const ir::DeviceLinks& links,
+                                    const std::string& root) {
   TUTTI_ASSIGN_OR_RETURN(Parsed parsed, parseFile(path));
-  if (parsed.isMachine) complete(parsed.draft, discoverMachine(root).machine);
+  if (parsed.isMachine) complete(parsed.draft, discoverMachine(links, root).machine);
   return finish(std::move(parsed));
 }
 
@@ -110,9 +113,10 @@ void dump(Loaded& loaded, const std::string& path) {
 
 }  // namespace
 
-base::Result<Loaded> discoverTopology(const base::Config& config, const std::string& root) {
+base::Result<Loaded> discoverTopology(const base::Config& config, const ir::DeviceLinks& links,
+                                      const std::string& root) {
   const std::string& file = config.get(base::param::kTopoFile);
-  auto loaded = file.empty() ? topologyOfMachine(root) : topologyOfFile(file, root);
+  auto loaded = file.empty() ? topologyOfMachine(links, root) : topologyOfFile(file, links, root);
   if (!loaded) return loaded.status();
   const std::string& dumpFile = config.get(base::param::kTopoDumpFile);
   if (!dumpFile.empty()) dump(*loaded, dumpFile);

@@ -1,5 +1,6 @@
 // What the schema of NCCL and RCCL leaves to tables: classes of PCI functions and rates of links.
-// Private to nccl_xml_*.cc.
+// For nccl_xml_*.cc, and for what describes the same machines without a file: device_links.cc and
+// the link probes in src/device.
 #pragma once
 
 #include <charconv>

@@ -16,7 +16,7 @@ struct Port {
 };
 
 // A link with its two ports.
-struct Route {
+struct LineRoute {
   const DrawnLink* link = nullptr;
   Port a, b;
   bool isArc = false;
@@ -34,27 +34,27 @@ class Router {
   }
 
   std::vector<Curve> run() {
-    for (Route& route : routes_) chooseSides(route);
+    for (LineRoute& route : routes_) chooseSides(route);
     spreadPorts();
-    for (Route& route : routes_) meetBars(route);
-    for (Route& route : routes_) straighten(route);
+    for (LineRoute& route : routes_) meetBars(route);
+    for (LineRoute& route : routes_) straighten(route);
     std::vector<Curve> curves;
-    for (const Route& route : routes_) curves.push_back(curveOf(route));
+    for (const LineRoute& route : routes_) curves.push_back(curveOf(route));
     return curves;
   }
 
  private:
   const Box& box(const Port& port) const { return layout_.boxes[port.box]; }
 
-  void chooseSides(Route& route);
+  void chooseSides(LineRoute& route);
   bool isNextTo(const Box& a, const Box& b) const;
   void spreadPorts();
-  void meetBars(Route& route);
-  void straighten(Route& route);
-  Curve curveOf(const Route& route) const;
+  void meetBars(LineRoute& route);
+  void straighten(LineRoute& route);
+  Curve curveOf(const LineRoute& route) const;
 
   const Layout& layout_;
-  std::vector<Route> routes_;
+  std::vector<LineRoute> routes_;
   std::map<std::pair<size_t, int>, int> busy_;  // links at a side of a box
 };
 
@@ -66,7 +66,7 @@ bool Router::isNextTo(const Box& a, const Box& b) const {
   });
 }
 
-void Router::chooseSides(Route& route) {
+void Router::chooseSides(LineRoute& route) {
   const Box& a = box(route.a);
   const Box& b = box(route.b);
   if (a.row == b.row && a.isBar && b.isBar && isNextTo(a, b)) {
@@ -83,7 +83,7 @@ void Router::chooseSides(Route& route) {
 // The links at a side of a box leave it in the order in which their other ends stand.
 void Router::spreadPorts() {
   std::map<std::pair<size_t, int>, std::vector<std::pair<double, Port*>>> sides;
-  for (Route& route : routes_) {
+  for (LineRoute& route : routes_) {
     sides[{route.a.box, route.a.side}].emplace_back(box(route.b).at.centre(), &route.a);
     sides[{route.b.box, route.b.side}].emplace_back(box(route.a).at.centre(), &route.b);
   }
@@ -101,7 +101,7 @@ void Router::spreadPorts() {
 }
 
 // Bars are met right above or below the other end.
-void Router::meetBars(Route& route) {
+void Router::meetBars(LineRoute& route) {
   const Box& a = box(route.a);
   const Box& b = box(route.b);
   const auto inside = [](double x, const Box& bar) {
@@ -122,7 +122,7 @@ void Router::meetBars(Route& route) {
 }
 
 // A link that has a side to itself goes straight if it can.
-void Router::straighten(Route& route) {
+void Router::straighten(LineRoute& route) {
   if (route.isArc || box(route.a).isBar || box(route.b).isBar) return;
   const auto follow = [&](Port& port, const Port& other) {
     const Rect& at = box(port).at;
@@ -134,7 +134,7 @@ void Router::straighten(Route& route) {
   if (!follow(route.a, route.b)) follow(route.b, route.a);
 }
 
-Curve Router::curveOf(const Route& route) const {
+Curve Router::curveOf(const LineRoute& route) const {
   const auto end = [&](const Port& port) -> Point {
     const Rect& at = box(port).at;
     if (port.side == 2) return {at.right(), at.y + at.height / 2};

@@ -66,8 +66,9 @@ class FakeMachine : public FakeRoot {
   std::map<std::string, std::string> places_;
 };
 
-Loaded discover(const FakeRoot& root, const base::Config::Environment& environment = {}) {
-  auto loaded = discoverTopology(base::Config::fromMap(environment), root.path());
+Loaded discover(const FakeRoot& root, const base::Config::Environment& environment = {},
+                const ir::DeviceLinks& links = {}) {
+  auto loaded = discoverTopology(base::Config::fromMap(environment), links, root.path());
   EXPECT_TRUE(loaded.isOk()) << loaded.status().toString();
   return loaded ? loaded.take() : Loaded();
 }
@@ -127,7 +128,7 @@ TEST(Discover, FileInsteadOfTheMachine) {
     EXPECT_EQ(loaded.topology.nodes[0].id, "a");
   }
   const auto missing =
-      discoverTopology(base::Config::fromMap({{"TUTTI_TOPO_FILE", "/none.xml"}}), root.path());
+      discoverTopology(base::Config::fromMap({{"TUTTI_TOPO_FILE", "/none.xml"}}), {}, root.path());
   ASSERT_FALSE(missing.isOk());
   EXPECT_NE(missing.status().text().find("/none.xml: cannot be opened"), std::string::npos);
 }
@@ -157,6 +158,31 @@ TEST(Discover, FileWithoutDevicesIsCompleted) {
   EXPECT_EQ(capacity(t, "gpu1", "numa1"), 24 * kGigabyte);
   EXPECT_EQ(t.nodes[0].model, "0x74a1");
   EXPECT_TRUE(hasNote(loaded, {"gpu1 at 0000:81:00.0", "added below numa1"}))
+      << joined(loaded.notes);
+}
+
+TEST(Discover, LinksThatDriversTellOf) {
+  const FakeMachine root;
+  ir::DeviceLinks links;
+  links.devices = {{"0000:12:00.0", "gfx90a"}, {"0000:81:00.0", ""}, {"0000:99:00.0", "gfx90a"}};
+  links.links = {{.from = "0000:12:00.0", .to = "0000:81:00.0", .count = 3, .rate = 10'000'000},
+                 {.from = "0000:81:00.0", .to = "0000:12:00.0", .count = 2, .rate = 9'000'000},
+                 {.from = "0000:81:00.0", .end = ir::LinkEnd::kSwitch, .rate = 5},
+                 {.from = "0000:12:00.0", .to = "0000:99:00.0", .rate = 10'000'000}};
+  links.links[2].isAssumed = true;
+  links.notes = {"one: a note"};
+  const Loaded loaded = discover(root, {}, links);
+  const Topology& t = loaded.topology;
+  const Link link = onlyLink(t, "gpu0", "gpu1");
+  EXPECT_EQ(link.capacity, 18 * kGigabyte) << "what both ends agree on";
+  EXPECT_EQ(link.kind, LinkKind::kDevice);
+  EXPECT_EQ(link.provenance, Provenance::kDeclared);
+  EXPECT_EQ(onlyLink(t, "nvswitch", "gpu1").provenance, Provenance::kTable);
+  EXPECT_EQ(t.nodes[0].model, "gfx90a");
+  EXPECT_EQ(t.nodes[1].model, "0x74a1");
+  EXPECT_TRUE(hasNote(loaded, {"one: a note"}));
+  EXPECT_TRUE(hasNote(loaded, {"0000:12:00.0: 1 link to 0000:99:00.0 left out"}));
+  EXPECT_TRUE(hasNote(loaded, {"gpu0 lists 3 links to gpu1, which lists 2"}))
       << joined(loaded.notes);
 }
 
