@@ -32,7 +32,7 @@ int run(bool asJson) {
 
 void addInfo(CLI::App& app, int& code) {
   auto* command = app.add_subcommand(
-      "info", "Version, host, devices, transports, and every setting with its origin");
+      "info", "Version, host, devices, link probes, transports, and every setting with its origin");
   auto asJson = std::make_shared<bool>(false);
   command->add_flag("--json", *asJson, "Print JSON instead of text");
   command->callback([asJson, &code] { code = run(*asJson); });

@@ -36,6 +36,15 @@ std::string deviceText(const Machine::Device& device) {
   return text;
 }
 
+std::string linksText(const Machine::LinkProbe& probe) {
+  if (probe.devices == 0) {
+    return fmt::format("{:<10} none: {}", probe.name,
+                       probe.reason.empty() ? "no reason was given" : probe.reason);
+  }
+  return fmt::format("{:<10} {}, {}", probe.name, countOf(probe.devices, "device"),
+                     countOf(probe.links, "link end"));
+}
+
 std::string settingText(const Machine::Setting& setting, size_t nameWidth, bool withOrigin) {
   const std::string value = setting.value.empty() ? "-" : setting.value;
   const std::string tail = withOrigin ? fmt::format("from {}", setting.origin) : setting.help;
@@ -72,6 +81,10 @@ Machine parseMachine(std::string_view text) {
         {device.value("name", ""), device.value("model", ""), device.value("reason", ""),
          device.value("memory_bytes", uint64_t{0}), device.value("usable", false)});
   }
+  for (const auto& probe : all.value("link_probes", json::array())) {
+    machine.linkProbes.push_back({probe.value("name", ""), probe.value("reason", ""),
+                                  probe.value("devices", 0), probe.value("links", int64_t{0})});
+  }
   for (const auto& transport : all.value("transports", json::array())) {
     machine.transports.push_back({transport.value("name", ""), transport.value("description", "")});
   }
@@ -87,6 +100,11 @@ std::string renderMachine(const Machine& machine) {
   const char* label = "devices";
   for (const auto& device : machine.devices) {
     text += line(label, deviceText(device));
+    label = "";
+  }
+  label = "link probes";
+  for (const auto& probe : machine.linkProbes) {
+    text += line(label, linksText(probe));
     label = "";
   }
   label = "transports";

@@ -16,6 +16,13 @@ struct Machine {
     uint64_t memoryBytes = 0;
     bool isUsable = false;
   };
+  // What a vendor's driver told of links between its devices.
+  struct LinkProbe {
+    std::string name;
+    std::string reason;  // why it had nothing to tell
+    int devices = 0;
+    int64_t links = 0;  // as the devices list them: one between two devices counts twice
+  };
   struct Transport {
     std::string name;
     std::string description;
@@ -35,6 +42,7 @@ struct Machine {
   uint64_t l3Bytes = 0;
   uint64_t memoryBytes = 0;
   std::vector<Device> devices;
+  std::vector<LinkProbe> linkProbes;
   std::vector<Transport> transports;
   std::vector<Setting> settings;
   std::string json;  // all of it, as it came
@@ -47,7 +55,7 @@ struct Machine {
 // Members that the text lacks keep their defaults. Throws std::runtime_error for no JSON.
 Machine parseMachine(std::string_view json);
 
-// Host, devices and transports: lines of a label and a value, indented by two.
+// Host, devices, links and transports: lines of a label and a value, indented by two.
 std::string renderMachine(const Machine& machine);
 
 // Settings that were set, then those at their defaults.

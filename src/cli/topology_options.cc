@@ -6,7 +6,9 @@
 #include <optional>
 #include <utility>
 
+#include "src/base/config.h"
 #include "src/base/errors.h"
+#include "src/device/link_probe.h"
 #include "topology/compose.h"
 #include "topology/discover.h"
 #include "topology/network.h"
@@ -24,7 +26,8 @@ base::Status usage(std::string text) {
 base::Result<std::vector<Loaded>> loadAll(const TopologyOptions& options) {
   std::vector<Loaded> loaded;
   if (options.files.empty()) {
-    TUTTI_ASSIGN_OR_RETURN(Loaded here, topology::discoverTopology());
+    const auto links = device::findDeviceLinks(device::builtinLinkProbes());
+    TUTTI_ASSIGN_OR_RETURN(Loaded here, topology::discoverTopology(base::processConfig(), links));
     loaded.push_back(std::move(here));
   }
   for (const std::string& file : options.files) {

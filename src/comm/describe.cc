@@ -7,6 +7,7 @@
 #include "src/base/config.h"
 #include "src/base/host.h"
 #include "src/comm/communicator.h"
+#include "src/device/link_probe.h"
 #include "src/device/registry.h"
 #include "src/plan/plan.h"
 #include "topology/host.h"
@@ -41,6 +42,20 @@ json describeDevices() {
   return devices;
 }
 
+json describeLinkProbes() {
+  json probes = json::array();
+  for (const auto* probe : device::builtinLinkProbes()) {
+    std::string reason;
+    const auto found = probe->probe(reason);
+    probes.push_back({{"name", std::string(probe->name())},
+                      {"devices", found.devices.size()},
+                      {"links", ir::countLinks(found.links)},
+                      {"notes", found.notes},
+                      {"reason", reason}});
+  }
+  return probes;
+}
+
 json describeConfiguration() {
   json rows = json::array();
   const auto known = base::parameters();
@@ -71,11 +86,9 @@ std::string describeProcess() {
     transports.push_back(
         {{"name", std::string(backend->name())}, {"description", backend->describe()}});
   }
-  const json all = {{"version", TUTTI_VERSION_TEXT},
-                    {"host", describeHost()},
-                    {"devices", describeDevices()},
-                    {"transports", transports},
-                    {"configuration", describeConfiguration()}};
+  const json all = {{"version", TUTTI_VERSION_TEXT}, {"host", describeHost()},
+                    {"devices", describeDevices()},  {"link_probes", describeLinkProbes()},
+                    {"transports", transports},      {"configuration", describeConfiguration()}};
   return all.dump(2);
 }
 

@@ -15,6 +15,8 @@ const char* kJson = R"({
            "l3_bytes": 1048576, "memory_bytes": 8589934592},
   "devices": [{"name": "host", "model": "Some CPU, 2 cores", "usable": true, "memory_bytes": 1024},
               {"name": "other", "usable": false, "reason": "libother.so.1 is missing"}],
+  "link_probes": [{"name": "one", "devices": 8, "links": 96, "notes": [], "reason": ""},
+                  {"name": "two", "devices": 0, "links": 0, "reason": "libtwo.so.1 is missing"}],
   "transports": [{"name": "shm", "description": "processes of one host"}],
   "configuration": [
     {"name": "TUTTI_ALGO", "value": "ring", "origin": "environment TUTTI_ALGO", "help": "force"},
@@ -39,6 +41,12 @@ TEST(Machine, RendersDevicesAndReasons) {
   EXPECT_NE(text.find("Some CPU, 2 usable cores, 8 GiB of memory"), std::string::npos) << text;
   EXPECT_NE(text.find("other      not usable: libother.so.1 is missing"), std::string::npos)
       << text;
+}
+
+TEST(Machine, RendersLinkProbes) {
+  const std::string text = renderMachine(parseMachine(kJson));
+  EXPECT_NE(text.find("link probes one        8 devices, 96 link ends"), std::string::npos) << text;
+  EXPECT_NE(text.find("two        none: libtwo.so.1 is missing"), std::string::npos) << text;
 }
 
 TEST(Machine, RendersWhatWasSetWithItsOriginFirst) {
@@ -67,6 +75,7 @@ TEST(Machine, ReadsWhatTheLibrarySays) {
   EXPECT_GE(machine.usableCores, 1);
   EXPECT_GT(machine.memoryBytes, 0u);
   EXPECT_NE(machine.find("TUTTI_TIMEOUT"), nullptr);
+  EXPECT_FALSE(machine.linkProbes.empty());
 }
 
 }  // namespace
