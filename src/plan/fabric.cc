@@ -368,11 +368,19 @@ std::string_view templateOf(const Candidate& candidate) {
   return isByRank(candidate.packing.collective) ? "forest" : "trees";
 }
 
-int64_t predictedNs(const Candidate& candidate, uint64_t bytes) {
-  const auto& [startNs, furtherNs, steps, chunkNs] = candidate.pace;
+int64_t chunkNsOf(const Candidate& candidate, uint64_t bytes) {
+  const Pace& pace = candidate.pace;
+  if (pace.chunkNs == 0) return 0;
   const int64_t all = nsOf(bytes, candidate.kilobytesPerSecond);
-  const int64_t chunk = std::min(all, chunkNs);
-  return saturated(Int128{steps} * (startNs + chunk) + furtherNs + all - chunk);
+  const int64_t least = all / (kMostChunksPerStep * std::max(1, pace.steps));
+  return std::min(all, std::max(pace.chunkNs, least));
+}
+
+int64_t predictedNs(const Candidate& candidate, uint64_t bytes) {
+  const Pace& pace = candidate.pace;
+  const int64_t all = nsOf(bytes, candidate.kilobytesPerSecond);
+  const int64_t chunk = chunkNsOf(candidate, bytes);
+  return saturated(Int128{pace.steps} * (pace.startNs + chunk) + pace.furtherNs + all - chunk);
 }
 
 const Candidate* choiceOf(std::span<const Candidate> candidates, uint64_t bytes) {

@@ -54,6 +54,9 @@ struct Pace {
 };
 inline constexpr int64_t kPostsPerChunk = 16;
 inline constexpr int64_t kPostsPerMessage = 2;
+// A pipeline of s steps has at most s times as many chunks: more would fill it by less than 0.4 %
+// of the call sooner.
+inline constexpr int64_t kMostChunksPerStep = 256;
 
 // An algorithm on the fabric. kilobytesPerSecond is of long messages, by the load of the fullest
 // link or resource; 0 where it can not be used.
@@ -110,8 +113,11 @@ std::string_view templateOf(const Candidate& candidate);
 
 // In whole ns, rounded up; at most kMostNs. All steps of a pattern start one after another, and the
 // bytes T = bytes / rate come on top. The last chunk of a pipeline starts when all others have
-// passed, T - t, where t = min(T, chunkNs), and takes steps x (startNs + t).
+// passed, T - t, and takes steps x (startNs + t), where t = chunkNsOf.
 int64_t predictedNs(const Candidate& candidate, uint64_t bytes);
+// Of a pipeline, how long the fullest link is busy with a chunk of such a call: Pace::chunkNs, but
+// no more than all of it and no less than kMostChunksPerStep asks; else 0.
+int64_t chunkNsOf(const Candidate& candidate, uint64_t bytes);
 inline constexpr int64_t kMostNs = int64_t{1} << 60;
 
 // The candidate for calls of `bytes`: the fastest, or of those that are slower by less than one

@@ -118,7 +118,7 @@ Share shareOf(const std::vector<ir::Tree>& trees) {
   return share;
 }
 
-// What passes while the fullest link is busy for `chunkNs`: of the vector; of a forest, by one
+// What passes while the fullest link is busy with a chunk: of the vector; of a forest, by one
 // tree, and then its part of a block. At most all of a call of `bytes`, or its block; at least a
 // unit for each tree that has a share in it.
 uint64_t chunkBytes(const Candidate& candidate, uint64_t bytes, const std::vector<ir::Tree>& trees,
@@ -126,7 +126,7 @@ uint64_t chunkBytes(const Candidate& candidate, uint64_t bytes, const std::vecto
   constexpr Int128 kUnitsPerByte = 1'000'000;  // kB/s x ns
   const Rational& rate = candidate.kilobytesPerSecond;
   const Share share = shareOf(trees);
-  Int128 passed = Int128{rate.num} * candidate.pace.chunkNs / (rate.den * kUnitsPerByte);
+  Int128 passed = Int128{rate.num} * chunkNsOf(candidate, bytes) / (rate.den * kUnitsPerByte);
   if (isByRank) passed = passed * share.whole / share.heaviest;
   const uint64_t whole = isByRank ? bytes / static_cast<uint64_t>(ranks) : bytes;
   const auto chunk = static_cast<int64_t>(std::min<Int128>(passed, whole));
