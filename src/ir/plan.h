@@ -18,7 +18,7 @@ struct Plan {
   std::string algorithm = "ring";  // one of plan::algorithmsFor(collective); "local" for one rank
   uint64_t chunkBytes = 0;         // 0: the whole block in one piece
   bool usesBoard = false;          // one_shot: through posts on the board, else through FIFOs
-  std::vector<Rank> order;         // ring and tree order; empty: 0, 1, 2 ...
+  std::vector<Rank> order;         // ring, pat and tree order; empty: 0, 1, 2 ...
   // "trees": up to kMostTrees, all with root `root` where the collective has one. "forest": one or
   // more for each rank as the root; the weights of each root's add up to the same. Empty: trees
   // that src/schedule makes for ranks that are all alike. chunkBytes is then cut among the trees

@@ -62,6 +62,10 @@ constexpr Algorithm kTable[] = {
     {Collective::kAllGather, "bruck", Way::kFifo, allGatherBruck, nullptr, half},
     {Collective::kAllGather, "recursive_doubling", Way::kFifo, allGatherRecursiveDoubling, nullptr,
      half, nullptr, true},
+    // Among equal links (8 ranks and fewer of one host) the ring was up to 16 % faster, whatever
+    // the length; of reduce_scatter, pat was the fastest that sends messages up to 64 KiB.
+    {Collective::kAllGather, "pat", Way::kFifo, allGatherPat, nullptr, nullptr, nullptr, false,
+     true, true},
     {Collective::kAllGather, "forest", Way::kFifo, allGatherRing, nullptr, nullptr, nullptr, false,
      true},
     {Collective::kReduceScatter, "one_shot", Way::kBoard, reduceScatterOneShot},
@@ -70,6 +74,8 @@ constexpr Algorithm kTable[] = {
     {Collective::kReduceScatter, "ring", Way::kFifo, reduceScatterRing},
     {Collective::kReduceScatter, "halving", Way::kFifo, reduceScatterHalving, nullptr, half,
      itself},
+    {Collective::kReduceScatter, "pat", Way::kFifo, reduceScatterPat, nullptr, nullptr, nullptr,
+     false, false, true},
     {Collective::kReduceScatter, "forest", Way::kFifo, reduceScatterRing, nullptr, nullptr, nullptr,
      false, true},
     {Collective::kAllToAll, "one_shot", Way::kBoard, allToAllOneShot},
@@ -87,10 +93,13 @@ constexpr Algorithm kTable[] = {
     {Collective::kAllGatherV, "direct", Way::kPeerMemory, allGatherDirect},
     {Collective::kAllGatherV, "exchange", Way::kFifo, allGatherExchange},
     {Collective::kAllGatherV, "ring", Way::kFifo, allGatherRing},
+    {Collective::kAllGatherV, "pat", Way::kFifo, allGatherVPat, nullptr, nullptr, nullptr, false,
+     true},
     {Collective::kAllGatherV, "forest", Way::kFifo, allGatherRing, nullptr, nullptr, nullptr, false,
      true},
     // Displacements may differ between ranks, so a peer's input blocks can not be found in place.
     {Collective::kReduceScatterV, "exchange", Way::kFifo, reduceScatterExchange},
+    {Collective::kReduceScatterV, "pat", Way::kFifo, reduceScatterVPat},
     {Collective::kReduceScatterV, "forest", Way::kFifo, reduceScatterRing, nullptr, nullptr,
      nullptr, false, true},
     {Collective::kSend, "fifo", Way::kFifo, pairFifo},

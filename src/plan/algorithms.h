@@ -25,6 +25,7 @@ struct Extent {
   double n = 1;      // ranks
   double bytes = 0;  // the whole vector (all_reduce, reduce, broadcast), else one rank's block
   double log = 0;    // ceil(log2 n)
+  int run = 1;       // blocks that one message takes in the chunks at hand
 };
 
 struct Algorithm {
@@ -40,6 +41,8 @@ struct Algorithm {
   // Only by name (Options::algorithm): by itself it is worth it where links differ, which this
   // table does not see.
   bool isOnRequest = false;
+  // The load depends on Extent::run: messages take as many blocks as their chunks leave room for.
+  bool isAggregating = false;
 };
 
 // In the order that breaks ties.

@@ -108,7 +108,8 @@ class Planner {
   const Searched& known_;
   FabricPlan& plan_;
   topology::RouteTable& routes_;
-  std::vector<Rank> ownOrder_;  // the root and those that follow it
+  std::vector<Rank> ownOrder_;   // the root and those that follow it
+  std::vector<Rank> ringOrder_;  // empty: not looked for
 };
 
 int64_t Planner::latencyNs(std::span<const topology::LinkIndex> links) const {
@@ -193,11 +194,13 @@ base::Result<Candidate> Planner::pattern(std::string_view algorithm) {
     candidate.reason = fmt::format("a message for every pair of {} ranks", plan_.ranks);
     return candidate;
   }
-  const bool isOrdered = algorithm == "ring" || algorithm == "chain";
-  if (isOrdered && !known_.order.empty()) {
-    candidate.order = known_.order;
-  } else if (isOrdered) {
-    TUTTI_ASSIGN_OR_RETURN(candidate.order, ringOrder(plan_.fabric, routes_, plan_.root));
+  // The farther places of pat are apart, the less they send each other.
+  if (algorithm == "ring" || algorithm == "chain" || algorithm == "pat") {
+    if (ringOrder_.empty()) ringOrder_ = known_.order;
+    if (ringOrder_.empty()) {
+      TUTTI_ASSIGN_OR_RETURN(ringOrder_, ringOrder(plan_.fabric, routes_, plan_.root));
+    }
+    candidate.order = ringOrder_;
   }
   const auto traffic =
       trafficOf(plan_.collective, algorithm, candidate.order.empty() ? ownOrder_ : candidate.order);

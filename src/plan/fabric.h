@@ -69,7 +69,7 @@ struct Candidate {
   int32_t maxDepth = 0;  // messages one after another; of trees, edges from root to leaf
   Pace pace = {};
   int64_t ns = 0;                    // predicted for FabricPlan::bytes
-  std::vector<ir::Rank> order = {};  // of "ring" and "chain": the places' ranks
+  std::vector<ir::Rank> order = {};  // of "ring", "chain" and "pat": the places' ranks
   Packing packing = {};              // of those made of trees, over the links of FabricPlan::fabric
   std::string reason;                // why it is not the choice; of the choice, why it is
   bool operator==(const Candidate&) const = default;
@@ -88,14 +88,14 @@ struct FabricPlan {
 
 // What takes the planner long to find; the same for calls of every length.
 struct Searched {
-  std::vector<ir::Rank> order;  // of ring and chain; empty: not looked for
+  std::vector<ir::Rank> order;  // of ring, chain and pat; empty: not looked for
   Packing packing;              // no trees: not packed
   bool operator==(const Searched&) const = default;
 };
 
 // Goes up with every change of what planFabric finds for the same fabric: what an earlier one found
 // is then looked for again (store.h).
-inline constexpr int kPlannerVersion = 2;
+inline constexpr int kPlannerVersion = 3;
 
 // Pure, the same on every machine: integers only, predicted times included. Single thread: 8 ranks
 // 20 ms, 64 ranks half a second, 1,024 ten seconds. Fails where bound does.

@@ -30,6 +30,32 @@ double powerBelow(const Extent& e) {
 
 double log2OfPowerBelow(const Extent& e) { return foldRounds(e) > 0 ? e.log - 1 : e.log; }
 
+// What both directions of pat share. Rounds: log2 of the largest group for gathering group 0, then
+// of the groups every fourth waits for what was sent a moment ago, and so does the last leaf.
+RankLoad patMessages(const Extent& e) {
+  int stride = 2;
+  while ((e.ranks + stride - 1) / stride > e.run) stride *= 2;
+  const int blocks = (e.ranks + stride - 1) / stride;
+  const int groups = std::min(stride, e.ranks);
+  double gathering = 0;
+  for (int reached = 1; reached < blocks; reached *= 2) gathering += 1;
+  RankLoad load = inTurn(gathering + (groups + 1) / 4 + 1);
+  load.ends = 2 * (gathering + groups - 1) + (blocks > 1 ? e.n : 0);
+  load.staged = 2 * (e.n - 1) * e.bytes;
+  load.traffic = (e.n + 1) * e.bytes;
+  load.wire = (e.n - 1) * e.bytes;
+  load.inFlight = e.log * blocks;
+  return load;
+}
+
+bool packsBlocks(const Extent& e) { return e.run > 1 && e.ranks > 2; }
+
+// Blocks of different lengths share no messages.
+Extent uneven(Extent e) {
+  e.run = 1;
+  return e;
+}
+
 }  // namespace
 
 // ---- all_reduce -------------------------------------------------------------------------------
@@ -289,6 +315,14 @@ RankLoad allGatherRecursiveDoubling(const Extent& e) {
   return load;
 }
 
+RankLoad allGatherPat(const Extent& e) {
+  RankLoad load = patMessages(e);
+  load.copied = (packsBlocks(e) ? 2.5 : 1.5) * (e.n - 1) * e.bytes + e.bytes;
+  return load;
+}
+
+RankLoad allGatherVPat(const Extent& e) { return allGatherPat(uneven(e)); }
+
 // ---- reduce_scatter ---------------------------------------------------------------------------
 
 RankLoad reduceScatterOneShot(const Extent& e) {
@@ -342,6 +376,16 @@ RankLoad reduceScatterHalving(const Extent& e) {
   load.wire = moved + folded;
   return load;
 }
+
+// Half of the groups are leaves, which send what they have.
+RankLoad reduceScatterPat(const Extent& e) {
+  RankLoad load = patMessages(e);
+  load.copied = (packsBlocks(e) ? 1.5 : 0.5) * e.n * e.bytes;
+  load.combined = (1.5 * e.n - 1) * e.bytes;
+  return load;
+}
+
+RankLoad reduceScatterVPat(const Extent& e) { return reduceScatterPat(uneven(e)); }
 
 // ---- all_to_all -------------------------------------------------------------------------------
 

@@ -33,12 +33,16 @@ RankLoad allGatherExchange(const Extent& e);
 RankLoad allGatherRing(const Extent& e);
 RankLoad allGatherBruck(const Extent& e);
 RankLoad allGatherRecursiveDoubling(const Extent& e);
+RankLoad allGatherPat(const Extent& e);
+RankLoad allGatherVPat(const Extent& e);
 
 RankLoad reduceScatterOneShot(const Extent& e);
 RankLoad reduceScatterDirect(const Extent& e);
 RankLoad reduceScatterExchange(const Extent& e);
 RankLoad reduceScatterRing(const Extent& e);
 RankLoad reduceScatterHalving(const Extent& e);
+RankLoad reduceScatterPat(const Extent& e);
+RankLoad reduceScatterVPat(const Extent& e);
 
 RankLoad allToAllOneShot(const Extent& e);
 RankLoad allToAllDirect(const Extent& e);

@@ -83,16 +83,22 @@ class Evaluator {
     if (isMixed && mayUseBoard && machine_.isAllMapped && fitsBoard()) {
       return {&algorithm, true, 0, predictNs(machine_, algorithm.load(extent_), 1, 0)};
     }
-    const RankLoad load = isMixed ? overFifos(algorithm, extent_) : algorithm.load(extent_);
     const uint64_t largest = largestChunk(algorithm);
     Choice choice;
     if (forcedChunk > 0) {
       const uint64_t wanted = std::max(kChunkUnit, forcedChunk / kChunkUnit * kChunkUnit);
-      return inChunks(algorithm, load, std::min(wanted, largest));
+      return inChunks(algorithm, std::min(wanted, largest));
     }
     for (uint64_t chunk = largest; choice.algorithm == nullptr || chunk >= kSmallestTriedChunk;
          chunk = chunk / 2 / kChunkUnit * kChunkUnit) {
-      const Choice tried = inChunks(algorithm, load, chunk);
+      const Choice tried = inChunks(algorithm, chunk);
+      if (tried.ns < choice.ns) choice = tried;
+    }
+    if (algorithm.isAggregating) {
+      // No longer than the block: as many share a message as can.
+      const uint64_t whole =
+          std::max(kChunkUnit, (blockBytes_ + kChunkUnit - 1) / kChunkUnit * kChunkUnit);
+      const Choice tried = inChunks(algorithm, std::min(whole, largest));
       if (tried.ns < choice.ns) choice = tried;
     }
     return choice;
@@ -119,7 +125,13 @@ class Evaluator {
     return largestChunk(algorithm, machine_.size);
   }
 
-  Choice inChunks(const Algorithm& algorithm, const RankLoad& load, uint64_t chunkBytes) const {
+  Choice inChunks(const Algorithm& algorithm, uint64_t chunkBytes) const {
+    Extent extent = extent_;
+    const uint64_t run = Limits::kFifoSlotBytes / chunkBytes;
+    extent.run =
+        static_cast<int>(std::clamp<uint64_t>(run, 1, static_cast<uint64_t>(extent.ranks)));
+    const bool isMixed = algorithm.way == Way::kBoardOrFifo;
+    const RankLoad load = isMixed ? overFifos(algorithm, extent) : algorithm.load(extent);
     const auto parts = static_cast<uint64_t>(
         algorithm.parts == nullptr ? 1 : std::max(1, algorithm.parts(machine_.size)));
     const uint64_t longest = blockBytes_ / parts;

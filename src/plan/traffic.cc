@@ -127,6 +127,23 @@ void bruck(Pattern& pattern) {
   }
 }
 
+// Over each power of two the blocks whose offset it divides last (src/schedule/templates_pat.cc).
+// reduce_scatter sends the same the other way.
+void pat(Pattern& pattern, int direction) {
+  const int size = pattern.size();
+  pattern.traffic.shares = size;
+  pattern.traffic.steps = ceilLog2(size);
+  for (int distance = 1; distance < size; distance *= 2) {
+    const int blocks = (size + distance - 1) / (2 * distance);
+    for (int place = 0; place < size; ++place) {
+      pattern.send(place, place + direction * distance, blocks);
+    }
+  }
+}
+
+void patDown(Pattern& pattern) { pat(pattern, 1); }
+void patUp(Pattern& pattern) { pat(pattern, -1); }
+
 void fromRoot(Pattern& pattern) {
   for (int to = 1; to < pattern.size(); ++to) pattern.send(0, to, 1);
   pattern.traffic.steps = 1;
@@ -167,14 +184,14 @@ void scatterAllGather(Pattern& pattern) {
   pattern.traffic.steps = 2;
 }
 
-struct Row {
+struct PatternRow {
   Collective collective;
   std::string_view name;
   void (*fill)(Pattern&);
   bool needsPowerOfTwo = false;
 };
 
-constexpr Row kRows[] = {
+constexpr PatternRow kRows[] = {
     {Collective::kAllReduce, "one_shot", oneShot},
     {Collective::kAllReduce, "two_shot", twoShot},
     {Collective::kAllReduce, "recursive_doubling", recursiveDoubling},
@@ -189,9 +206,11 @@ constexpr Row kRows[] = {
     {Collective::kAllGather, "ring", oneRing},
     {Collective::kAllGather, "bruck", bruck},
     {Collective::kAllGather, "recursive_doubling", doubling, true},
+    {Collective::kAllGather, "pat", patDown},
     {Collective::kReduceScatter, "exchange", exchange},
     {Collective::kReduceScatter, "ring", oneRing},
     {Collective::kReduceScatter, "halving", doubling, true},
+    {Collective::kReduceScatter, "pat", patUp},
     {Collective::kAllToAll, "exchange", exchange},
     {Collective::kGather, "exchange", gatherBlocks},
     {Collective::kScatter, "exchange", scatterBlocks},
@@ -223,7 +242,7 @@ void mergePairs(Traffic& traffic) {
 
 std::vector<std::string_view> patternsOf(ir::Collective collective) {
   std::vector<std::string_view> names;
-  for (const Row& row : kRows) {
+  for (const PatternRow& row : kRows) {
     if (row.collective == collective) names.push_back(row.name);
   }
   return names;
@@ -231,7 +250,7 @@ std::vector<std::string_view> patternsOf(ir::Collective collective) {
 
 base::Result<Traffic> trafficOf(ir::Collective collective, std::string_view algorithm,
                                 const std::vector<ir::Rank>& order) {
-  const auto row = std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& each) {
+  const auto row = std::find_if(std::begin(kRows), std::end(kRows), [&](const PatternRow& each) {
     return each.collective == collective && each.name == algorithm;
   });
   if (row == std::end(kRows)) {

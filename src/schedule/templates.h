@@ -41,6 +41,7 @@ void allGatherExchange(const Shape& shape, ir::Schedule& schedule);
 void allGatherRing(const Shape& shape, ir::Schedule& schedule);
 void allGatherBruck(const Shape& shape, ir::Schedule& schedule);
 void allGatherRecursiveDoubling(const Shape& shape, ir::Schedule& schedule);
+void allGatherPat(const Shape& shape, ir::Schedule& schedule);
 void allGatherForest(const Shape& shape, ir::Schedule& schedule);
 
 void reduceScatterOneShot(const Shape& shape, ir::Schedule& schedule);
@@ -48,6 +49,7 @@ void reduceScatterDirect(const Shape& shape, ir::Schedule& schedule);
 void reduceScatterExchange(const Shape& shape, ir::Schedule& schedule);
 void reduceScatterRing(const Shape& shape, ir::Schedule& schedule);
 void reduceScatterHalving(const Shape& shape, ir::Schedule& schedule);
+void reduceScatterPat(const Shape& shape, ir::Schedule& schedule);
 void reduceScatterForest(const Shape& shape, ir::Schedule& schedule);
 
 void allToAllOneShot(const Shape& shape, ir::Schedule& schedule);

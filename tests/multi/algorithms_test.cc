@@ -44,12 +44,14 @@ std::vector<Forced> allForced() {
           {Kind::kAllGather, "ring"},
           {Kind::kAllGather, "bruck"},
           {Kind::kAllGather, "recursive_doubling"},
+          {Kind::kAllGather, "pat"},
           {Kind::kAllGather, "forest"},
           {Kind::kReduceScatter, "one_shot"},
           {Kind::kReduceScatter, "direct"},
           {Kind::kReduceScatter, "exchange"},
           {Kind::kReduceScatter, "ring"},
           {Kind::kReduceScatter, "halving"},
+          {Kind::kReduceScatter, "pat"},
           {Kind::kReduceScatter, "forest"},
           {Kind::kAllToAll, "one_shot"},
           {Kind::kAllToAll, "direct"},
@@ -66,8 +68,10 @@ std::vector<Forced> allForced() {
           {Kind::kAllGatherV, "direct"},
           {Kind::kAllGatherV, "exchange"},
           {Kind::kAllGatherV, "ring"},
+          {Kind::kAllGatherV, "pat"},
           {Kind::kAllGatherV, "forest"},
           {Kind::kReduceScatterV, "exchange"},
+          {Kind::kReduceScatterV, "pat"},
           {Kind::kReduceScatterV, "forest"}};
 }
 

@@ -84,6 +84,23 @@ TEST(Plan, messagesChooseByRoundsThenByBytes) {
   }
 }
 
+// Short calls of pat share messages, down to chunks of the length of a block; long ones do not.
+TEST(Plan, patSharesMessagesAsFarAsItPays) {
+  const ir::World world = makeWorld(1000, Reach::kMessage);
+  const auto pat = [&](Collective collective, uint64_t bytes, uint64_t chunkBytes = 0) {
+    const auto result =
+        plan(world, makeCall(collective, bytes), {.algorithm = "pat", .chunkBytes = chunkBytes});
+    EXPECT_TRUE(result.isOk()) << result.status().toString();
+    return result.isOk() ? *result : ir::Plan();
+  };
+  for (const auto collective : {Collective::kAllGather, Collective::kReduceScatter}) {
+    EXPECT_EQ(pat(collective, 16).chunkBytes, 128u);
+    EXPECT_LT(pat(collective, 16).predictedNs, pat(collective, 16, 65536).predictedNs);
+    EXPECT_GT(pat(collective, 16 << 20).chunkBytes, 2048u);
+    EXPECT_LT(pat(collective, 16 << 20).predictedNs, pat(collective, 16 << 20, 128).predictedNs);
+  }
+}
+
 TEST(Plan, predictedTimeGrowsWithTheBytes) {
   for (const Reach reach : {Reach::kMessage, Reach::kMapped}) {
     for (const int size : {2, 5, 16}) {
