@@ -6,11 +6,13 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "src/cli/commands.h"
 #include "src/cli/plan_options.h"
 #include "src/cli/text.h"
 #include "src/plan/fabric.h"
+#include "src/plan/second_opinion.h"
 
 namespace tutti::cli {
 namespace {
@@ -18,7 +20,14 @@ namespace {
 struct PlanArguments {
   PlanOptions question;
   bool isBoundOnly = false;
+  bool hasSecondOpinion = false;
 };
+
+using Clock = std::chrono::steady_clock;
+
+double millisecondsSince(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 // In kB/s, for people in GB/s.
 double gigabytes(const plan::Rational& rate) { return rate.value() / topology::kGigabyte; }
@@ -74,52 +83,92 @@ std::string rateText(const plan::Rational& rate) {
   return rate.isUnlimited() ? "-" : formatRate(gigabytes(rate));
 }
 
-void printPlan(const PlanQuestion& question, const plan::FabricPlan& made, double milliseconds) {
-  fmt::print("{}\n\n{}\n\n", toString(question, made.ranks),
-             plan::explain(question.fabric, made.bound));
-  fmt::print("{:<20} {:>9} {:>7} {:>12} {:>6} {:>6}  {}\n", "algorithm", "GB/s", "bound",
-             "predicted", "trees", "depth", "why");
+std::string planText(const PlanQuestion& question, const plan::FabricPlan& made,
+                     double milliseconds) {
+  std::string text = fmt::format("{}\n\n{}\n\n", toString(question, made.ranks),
+                                 plan::explain(question.fabric, made.bound));
+  text += fmt::format("{:<20} {:>9} {:>7} {:>12} {:>6} {:>6}  {}\n", "algorithm", "GB/s", "bound",
+                      "predicted", "trees", "depth", "why");
   for (const plan::Candidate& each : made.candidates) {
     const bool isUsable = each.kilobytesPerSecond.num != 0;
-    fmt::print("{:<20} {:>9} {:>7} {:>12} {:>6} {:>6}  {}\n", each.algorithm,
-               isUsable ? rateText(each.kilobytesPerSecond) : "-",
-               isUsable ? fmt::format("{:.1f} %", static_cast<double>(plan::permilleOf(
-                                                      each.kilobytesPerSecond, made.bound)) /
-                                                      10)
-                        : "-",
-               isUsable ? formatMicroseconds(static_cast<double>(each.ns) / 1e3) : "-",
-               each.trees > 0 ? fmt::format("{}", each.trees) : "-",
-               isUsable ? fmt::format("{}", each.maxDepth) : "-", each.reason);
+    const auto permille = plan::permilleOf(each.kilobytesPerSecond, made.bound);
+    text +=
+        fmt::format("{:<20} {:>9} {:>7} {:>12} {:>6} {:>6}  {}\n", each.algorithm,
+                    isUsable ? rateText(each.kilobytesPerSecond) : "-",
+                    isUsable ? fmt::format("{:.1f} %", static_cast<double>(permille) / 10) : "-",
+                    isUsable ? formatMicroseconds(static_cast<double>(each.ns) / 1e3) : "-",
+                    each.trees > 0 ? fmt::format("{}", each.trees) : "-",
+                    isUsable ? fmt::format("{}", each.maxDepth) : "-", each.reason);
   }
-  fmt::print("\nPlanned in {:.1f} ms.\n", milliseconds);
+  return text + fmt::format("\nPlanned in {:.1f} ms.\n", milliseconds);
+}
+
+// The bound, checked by another method: for people, and for programs.
+struct BoundCheck {
+  std::string text;
+  nlohmann::json report;
+};
+
+BoundCheck toCheck(const plan::Opinion& opinion, const plan::Bound& bound, double milliseconds) {
+  const double rate = bound.kilobytesPerSecond.value();
+  const bool agrees = opinion.atLeast <= rate && (!bound.isExact || rate <= opinion.atMost);
+  const double least = opinion.atLeast / topology::kGigabyte;
+  const double most = opinion.atMost / topology::kGigabyte;
+  return {fmt::format("Independent check: between {} and {} GB/s by multiplicative weights ({} "
+                      "trees, {:.1f} ms), which {} the bound.",
+                      formatRate(least), formatRate(most), opinion.trees, milliseconds,
+                      agrees ? "agrees with" : "CONTRADICTS"),
+          {{"at_least_gb_per_s", least},
+           {"at_most_gb_per_s", most},
+           {"agrees", agrees},
+           {"trees", opinion.trees},
+           {"ms", milliseconds}}};
+}
+
+BoundCheck checkBound(const PlanQuestion& question, const plan::Bound& bound) {
+  std::string reason = "multiplicative weights tell of all_reduce among two ranks or more only";
+  const bool isAllReduce = question.demand.collective == ir::Collective::kAllReduce;
+  if (isAllReduce && !bound.kilobytesPerSecond.isUnlimited()) {
+    const auto start = Clock::now();
+    const auto opinion = plan::secondOpinion(question.fabric);
+    if (opinion.isOk()) return toCheck(*opinion, bound, millisecondsSince(start));
+    reason = opinion.status().text();
+  }
+  return {fmt::format("Independent check: not applicable: {}", reason),
+          {{"not_applicable", reason}}};
+}
+
+void printAnswer(const PlanArguments& arguments, const PlanQuestion& question,
+                 const plan::Bound& bound, nlohmann::json report, std::string text) {
+  if (arguments.hasSecondOpinion) {
+    const BoundCheck checked = checkBound(question, bound);
+    report["second_opinion"] = checked.report;
+    text += checked.text + "\n";
+  }
+  fmt::print("{}", arguments.question.asJson ? report.dump(1) + "\n" : text);
 }
 
 int run(const PlanArguments& arguments) {
   const auto question = readPlanQuestion(arguments.question);
   if (!question.isOk()) return failedCommand("plan", question.status());
   const auto& [fabric, demand, bytes] = *question;
-  const auto start = std::chrono::steady_clock::now();
-  const auto elapsed = [&] {
-    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
-        .count();
-  };
+  const auto start = Clock::now();
   if (arguments.isBoundOnly) {
     const auto bound = plan::bound(fabric, demand);
     if (!bound.isOk()) return failedCommand("plan", bound.status());
     auto report = boundJson(fabric, *bound);
     report["collective"] = ir::name(demand.collective);
     report["ranks"] = fabric.ranks().size();
-    report["planning_ms"] = elapsed();
-    fmt::print("{}\n", arguments.question.asJson ? report.dump(1) : plan::explain(fabric, *bound));
+    report["planning_ms"] = millisecondsSince(start);
+    printAnswer(arguments, *question, *bound, std::move(report),
+                plan::explain(fabric, *bound) + "\n");
     return kExitOk;
   }
   const auto made = storeOf(arguments.question).plan(fabric, demand, bytes);
   if (!made.isOk()) return failedCommand("plan", made.status());
-  if (arguments.question.asJson) {
-    fmt::print("{}\n", planJson(fabric, *made, elapsed()).dump(1));
-  } else {
-    printPlan(*question, *made, elapsed());
-  }
+  const double milliseconds = millisecondsSince(start);
+  printAnswer(arguments, *question, made->bound, planJson(fabric, *made, milliseconds),
+              planText(*question, *made, milliseconds));
   return kExitOk;
 }
 
@@ -131,6 +180,8 @@ void addPlan(CLI::App& app, int& code) {
   auto arguments = std::make_shared<PlanArguments>();
   addPlanOptions(*command, arguments->question);
   command->add_flag("--bound-only", arguments->isBoundOnly, "Stop after the bound");
+  command->add_flag("--second-opinion", arguments->hasSecondOpinion,
+                    "Check the bound of all_reduce by an independent method");
   command->callback([arguments, &code] { code = run(*arguments); });
 }
 

@@ -276,6 +276,29 @@ TEST(Plan, IsKeptUnlessAskedNotTo) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Plan, HasASecondOpinion) {
+  const File file("star.json", kStar);
+  for (const bool isBoundOnly : {false, true}) {
+    std::vector<std::string> arguments{"plan", file.path(), "--second-opinion", "--no-cache"};
+    if (isBoundOnly) arguments.push_back("--bound-only");
+    const auto text = run(arguments);
+    EXPECT_EQ(text.code, 0) << text.error;
+    EXPECT_NE(text.out.find("by multiplicative weights"), std::string::npos) << text.out;
+    EXPECT_NE(text.out.find("agrees with the bound"), std::string::npos) << text.out;
+    arguments.push_back("--json");
+    const json all = json::parse(run(arguments).out, nullptr, false);
+    ASSERT_TRUE(all.is_object());
+    const json& opinion = all["second_opinion"];
+    EXPECT_EQ(opinion["agrees"], true) << opinion;
+    EXPECT_LE(opinion["at_least_gb_per_s"], all["bound_gb_per_s"]);
+    EXPECT_GE(opinion["at_most_gb_per_s"], all["bound_gb_per_s"]);
+    EXPECT_GT(opinion["trees"], 0);
+  }
+  const auto other = run({"plan", file.path(), "--second-opinion", "--coll", "all_gather"});
+  EXPECT_EQ(other.code, 0) << other.error;
+  EXPECT_NE(other.out.find("not applicable"), std::string::npos) << other.out;
+}
+
 TEST(Sim, TakesAnotherAlgorithmChunkAndWindow) {
   const File file("star.json", kStar);
   const auto timeOf = [&](std::vector<std::string> arguments) {
