@@ -68,12 +68,12 @@ base::Result<std::vector<ir::Schedule>> lowerAll(const ir::Plan& plan, int ranks
 
 // On the contracted fabric, to which the plan's ways belong.
 base::Result<Simulated> simulatePlan(const PlanQuestion& question, const SimArguments& arguments) {
-  using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point start) {
-    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  using Time = std::chrono::steady_clock;
+  const auto since = [](Time::time_point start) {
+    return std::chrono::duration<double, std::milli>(Time::now() - start).count();
   };
   Simulated result;
-  auto start = Clock::now();
+  auto start = Time::now();
   TUTTI_ASSIGN_OR_RETURN(
       result.made,
       storeOf(arguments.question).plan(question.fabric, question.demand, question.bytes));
