@@ -44,7 +44,8 @@ RankLoad patMessages(const Extent& e) {
   load.staged = 2 * (e.n - 1) * e.bytes;
   load.traffic = (e.n + 1) * e.bytes;
   load.wire = (e.n - 1) * e.bytes;
-  load.inFlight = e.log * blocks;
+  // Over distances from the stride on messages double from one block; below, they are whole groups.
+  load.inFlight = blocks - 1 + (e.log - gathering) * blocks;
   return load;
 }
 
