@@ -1,13 +1,14 @@
 // `tutti plan`: what a fabric allows, what each algorithm reaches on it, and which one is taken.
 #include <fmt/format.h>
 
-#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
+#include "src/base/clock.h"
 #include "src/cli/commands.h"
 #include "src/cli/plan_options.h"
 #include "src/cli/text.h"
@@ -23,10 +24,8 @@ struct PlanArguments {
   bool hasSecondOpinion = false;
 };
 
-using Clock = std::chrono::steady_clock;
-
-double millisecondsSince(Clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+double millisecondsSince(int64_t startNs) {
+  return static_cast<double>(base::nowNs() - startNs) * 1e-6;
 }
 
 // In kB/s, for people in GB/s.
@@ -114,22 +113,22 @@ BoundCheck toCheck(const plan::Opinion& opinion, const plan::Bound& bound, doubl
   const bool agrees = opinion.atLeast <= rate && (!bound.isExact || rate <= opinion.atMost);
   const double least = opinion.atLeast / topology::kGigabyte;
   const double most = opinion.atMost / topology::kGigabyte;
-  return {fmt::format("Independent check: between {} and {} GB/s by multiplicative weights ({} "
-                      "trees, {:.1f} ms), which {} the bound.",
-                      formatRate(least), formatRate(most), opinion.trees, milliseconds,
-                      agrees ? "agrees with" : "CONTRADICTS"),
-          {{"at_least_gb_per_s", least},
-           {"at_most_gb_per_s", most},
-           {"agrees", agrees},
-           {"trees", opinion.trees},
-           {"ms", milliseconds}}};
+  return {
+      fmt::format("Independent check: between {:.6g} and {:.6g} GB/s by multiplicative weights ({} "
+                  "trees, {:.1f} ms), which {} the bound.",
+                  least, most, opinion.trees, milliseconds, agrees ? "agrees with" : "CONTRADICTS"),
+      {{"at_least_gb_per_s", least},
+       {"at_most_gb_per_s", most},
+       {"agrees", agrees},
+       {"trees", opinion.trees},
+       {"ms", milliseconds}}};
 }
 
 BoundCheck checkBound(const PlanQuestion& question, const plan::Bound& bound) {
   std::string reason = "multiplicative weights tell of all_reduce among two ranks or more only";
   const bool isAllReduce = question.demand.collective == ir::Collective::kAllReduce;
   if (isAllReduce && !bound.kilobytesPerSecond.isUnlimited()) {
-    const auto start = Clock::now();
+    const int64_t start = base::nowNs();
     const auto opinion = plan::secondOpinion(question.fabric);
     if (opinion.isOk()) return toCheck(*opinion, bound, millisecondsSince(start));
     reason = opinion.status().text();
@@ -152,7 +151,7 @@ int run(const PlanArguments& arguments) {
   const auto question = readPlanQuestion(arguments.question);
   if (!question.isOk()) return failedCommand("plan", question.status());
   const auto& [fabric, demand, bytes] = *question;
-  const auto start = Clock::now();
+  const int64_t start = base::nowNs();
   if (arguments.isBoundOnly) {
     const auto bound = plan::bound(fabric, demand);
     if (!bound.isOk()) return failedCommand("plan", bound.status());

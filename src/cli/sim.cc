@@ -90,7 +90,7 @@ base::Result<Simulated> simulatePlan(const PlanQuestion& question, const SimArgu
     }
     result.plan.chunkBytes = *chunk;
   }
-  start = Clock::now();
+  start = Time::now();
   TUTTI_ASSIGN_OR_RETURN(result.call, callOf(question, result.made.ranks));
   TUTTI_ASSIGN_OR_RETURN(const auto schedules, lowerAll(result.plan, result.made.ranks));
   sim::Options options;
