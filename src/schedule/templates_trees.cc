@@ -10,7 +10,10 @@
 // all trees in which the rank is equally far from the root, in one order, and so does a channel.
 // All lanes of all ranks run in the order (chunk, tree), and a message goes one step away from or
 // towards the root, so (chunk, tree, depth) orders all steps and nothing waits in a circle. Depths
-// that are one lane because there are too many of them keep that order too.
+// that are one lane because there are too many of them keep that order too. Where FIFOs take
+// messages of any length, as many groups of trees as there are channels for have lanes and channels
+// of their own: FIFOs and lanes do one thing after the other, and trees reach a neighbour, or one's
+// neighbours, over different links. Trees of one root are the first to part.
 #include <algorithm>
 #include <numeric>
 
@@ -107,35 +110,52 @@ class ForestLanes {
       channels_ = static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(channels_), fitting));
     }
     // With a channel for each depth there can be a lane for each, leaves included.
-    laneOf_.assign(static_cast<size_t>(channels_ == deepest ? deepest + 1 : channels_), -1);
-    schedule.narrowBytes.assign(static_cast<size_t>(channels_), longest);
+    lanes_ = channels_ == deepest ? deepest + 1 : channels_;
+    if (!shape.fitsSlots()) {
+      const int most = Limits::kNarrowChannels / channels_;
+      turns_ = std::min(mostTurns(), most);
+      roots_ = std::min(shape.size(), most / turns_);
+    }
+    laneOf_.assign(static_cast<size_t>(lanes_ * turns_ * roots_), -1);
+    schedule.narrowBytes.assign(static_cast<size_t>(channels_ * turns_ * roots_), longest);
   }
 
   // Calls visit(tree, node of this rank, the channel above it, the channel below it) for each tree
   // in turn, and adds the step that it returns.
   template <typename Visit>
   void forEachTree(const Visit& visit) {
+    std::vector<int> seen(static_cast<size_t>(shape_.size()));  // by root
     for (const size_t index : cut_.order) {
       const ir::Tree& tree = shape_.trees()[index];
       const int depth = depths_[index];
-      ir::Step step =
-          visit(tree, nodeOf(tree, shape_.rank()), channelBelow(depth - 1), channelBelow(depth));
+      const int turn = seen[static_cast<size_t>(tree.root)]++;
+      const int group = turn % turns_ * roots_ + tree.root % roots_;
+      ir::Step step = visit(tree, nodeOf(tree, shape_.rank()), channelBelow(depth - 1, group),
+                            channelBelow(depth, group));
       step.slice = cut_.runs[index].slice;
       step.slices = cut_.runs[index].slices;
-      laneAt(depth).steps.push_back(std::move(step));
+      laneAt(depth, group).steps.push_back(std::move(step));
     }
   }
 
  private:
+  // The most trees of one root.
+  int mostTurns() const {
+    std::vector<int> counts(static_cast<size_t>(shape_.size()));
+    for (const ir::Tree& tree : shape_.trees()) ++counts[static_cast<size_t>(tree.root)];
+    return *std::max_element(counts.begin(), counts.end());
+  }
   uint64_t chunkOf(const ir::ForestCut::Run& run) const {
     const auto first = schedule_.sliceChunks.begin() + run.slice;
     return std::accumulate(first, first + run.slices, uint64_t{0});
   }
   // Between ranks at this depth and those one further from the root.
-  int channelBelow(int depth) const { return narrow((depth + channels_) % channels_); }
+  int channelBelow(int depth, int group) const {
+    return narrow(group * channels_ + (depth + channels_) % channels_);
+  }
 
-  ir::Lane& laneAt(int depth) {
-    int& lane = laneOf_[static_cast<size_t>(depth) % laneOf_.size()];
+  ir::Lane& laneAt(int depth, int group) {
+    int& lane = laneOf_[static_cast<size_t>(group * lanes_ + depth % lanes_)];
     if (lane < 0) {
       lane = static_cast<int>(schedule_.lanes.size());
       addLane(schedule_, shape_, narrow(0), 1, -1).chunkBytes = 0;
@@ -147,8 +167,11 @@ class ForestLanes {
   ir::Schedule& schedule_;
   ir::ForestCut cut_;
   std::vector<int> depths_;  // of this rank, by tree
-  int channels_ = 1;
-  std::vector<int> laneOf_;  // by depth; -1: none yet
+  int channels_ = 1;         // for depths
+  int lanes_ = 1;            // for depths
+  int turns_ = 1;            // groups: of a root's trees,
+  int roots_ = 1;            // and of the roots
+  std::vector<int> laneOf_;  // by group and depth; -1: none yet
 };
 
 }  // namespace
