@@ -15,7 +15,8 @@
  *   - Buffers belong to the caller, stay allocated until the call has completed, and may have any
  *     alignment. Send and receive buffers do not overlap unless in place. A null buffer is allowed
  *     only where no element of it is touched.
- *   - A zero count is legal and does nothing.
+ *   - A zero count is legal and does nothing: such a call is not compared with what other ranks
+ *     ask for.
  *   - All ranks get the same bits.
  *   - On a host rank with a null stream the call returns when this rank's part is done. With a
  *     stream it returns at once, ordered after earlier and before later work of that stream.
@@ -23,7 +24,9 @@
  *     runs what was queued and reports its errors.
  *
  * Errors: every function returns a tuttiResult_t. tuttiGetLastError gives the text, with a stable
- * id ("TUTTI-E0101") explained in docs/errors.md. No function throws, aborts or exits.
+ * id ("TUTTI-E0101") explained in docs/errors.md. No function throws, aborts or exits. After a
+ * failure a peer that stood still meanwhile may, when it goes on, still write what it was about to:
+ * at most 256 KiB, into a buffer from tuttiMemAlloc that was part of the failed call.
  *
  * Threads: different communicators may be used by different threads at once; one communicator is
  * used by one thread at a time, except for tuttiCommAbort, tuttiCommGetAsyncError and
@@ -172,7 +175,9 @@ TUTTI_EXPORT tuttiResult_t tuttiGetUniqueId(tuttiUniqueId* id);
  * tuttiInvalidUsage: ranks disagree on the size, or two are the same rank; or `id` is the
  * launcher's and nRanks no multiple of the number of processes it started, unless
  * TUTTI_IGNORE_LAUNCHER is set.
- * tuttiTimeout, tuttiRemoteError: a rank did not come, or left; the text names it. */
+ * tuttiTimeout, tuttiRemoteError: a rank did not come, or left; the text names it.
+ * Inside a group the outermost tuttiGroupEnd blocks instead, and returns the first failure: one
+ * thread can so make several ranks. *comm is valid at once, for that and for tuttiCommAbort. */
 TUTTI_EXPORT tuttiResult_t tuttiCommInitRank(tuttiComm_t* comm, int nRanks, tuttiUniqueId id,
                                              int rank);
 
@@ -266,7 +271,8 @@ TUTTI_EXPORT tuttiResult_t tuttiGroupEnd(void);
 /* ---- Memory and streams of a rank's device ------------------------------------------------ */
 
 /* Memory that peers on the same host can reach without a copy, for any communicator and before any
- * exists: on the host it is shared memory mapped on demand by peers. Zero bytes give null.
+ * exists: on the host it is shared memory mapped on demand by peers, and shared with a forked
+ * child. Zero bytes give null.
  * tuttiSystemError: out of memory. */
 TUTTI_EXPORT tuttiResult_t tuttiMemAlloc(void** pointer, size_t bytes);
 

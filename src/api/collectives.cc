@@ -238,6 +238,9 @@ Status submitAllToAllV(const Arguments& arguments, const size_t* sendCounts,
   };
   if (total(sends.counts) > 0) TUTTI_RETURN_IF_ERROR(checkBuffer(arguments.send, "send"));
   if (total(receives.counts) > 0) TUTTI_RETURN_IF_ERROR(checkBuffer(arguments.recv, "receive"));
+  if (arguments.send != nullptr && arguments.send == arguments.recv && size > 1) {
+    return invalid("all_to_all_v can not work in place: the send buffer is the receive buffer");
+  }
   Messages messages(*handle, *communicator, arguments);
   // Each rank starts with its right neighbour, so that not all write to one rank at once.
   for (int i = 0; i < size; ++i) {

@@ -22,6 +22,7 @@ using tutti::base::Status;
 using tutti::comm::CommConfig;
 using tutti::comm::Handle;
 using tutti::comm::InitArgs;
+using tutti::comm::latch;
 using tutti::comm::UniqueId;
 namespace base = tutti::base;
 namespace comm = tutti::comm;
@@ -132,14 +133,19 @@ Status initRank(tuttiComm_t* result, InitArgs args) {
   TUTTI_RETURN_IF_ERROR(checkRank(args.size, args.rank));
   TUTTI_RETURN_IF_ERROR(checkLauncher(args.ids, args.size));
   Handle* handle = Handle::create(args.config);
-  const Status status = handle->initialize(std::move(args));
+  const bool isDeferred = args.config.isBlocking && tutti::comm::isInGroup();
+  Status status = handle->initialize(std::move(args), isDeferred);
+  if (isDeferred && status.code() == Code::kInProgress) {
+    tutti::comm::joinAtEnd(*handle);
+    status = {};
+  }
   if (status.isOk() || status.code() == Code::kInProgress) {
     *result = reinterpret_cast<tuttiComm_t>(handle);
   }
   return status;
 }
 
-// One thread per rank joins; the first failure ends the others' wait through the control plane.
+// One thread per rank joins; the first failure ends the others' wait.
 Status initAll(tuttiComm_t* results, std::vector<CommConfig> configs) {
   const int size = static_cast<int>(configs.size());
   TUTTI_ASSIGN_OR_RETURN(const UniqueId id, comm::createServedId());
@@ -155,11 +161,21 @@ Status initAll(tuttiComm_t* results, std::vector<CommConfig> configs) {
       threads.emplace_back([&, rank] {
         const auto index = static_cast<size_t>(rank);
         statuses[index] = handles[index]->initialize({{id}, rank, size, configs[index]});
+        if (statuses[index].isOk()) return;
+        for (auto* other : handles) other->cancelInit();  // they would wait for this one
       });
     }
   }
-  const auto failed = std::find_if(statuses.begin(), statuses.end(),
-                                   [](const Status& status) { return !status.isOk(); });
+  // A rank that waited in vain for another one has less to tell than that one.
+  const auto isCause = [](const Status& status) {
+    return !status.isOk() && status.code() != Code::kTimeout &&
+           status.code() != Code::kRemoteError && status.errorId() != tutti::base::kErrJoinAborted;
+  };
+  auto failed = std::find_if(statuses.begin(), statuses.end(), isCause);
+  if (failed == statuses.end()) {
+    failed = std::find_if(statuses.begin(), statuses.end(),
+                          [](const Status& status) { return !status.isOk(); });
+  }
   if (failed != statuses.end()) {
     for (auto* handle : handles) (void)handle->abort();
     return *failed;
@@ -239,7 +255,7 @@ tuttiResult_t tuttiGetUniqueId(tuttiUniqueId* id) {
 
 tuttiResult_t tuttiCommInitRank(tuttiComm_t* comm, int nRanks, tuttiUniqueId id, int rank) {
   return enter(__func__, [&] {
-    return initRank(comm, {{fromC(id)}, rank, nRanks, defaultConfig()});
+    return latch(initRank(comm, {{fromC(id)}, rank, nRanks, defaultConfig()}));
   });
 }
 
@@ -247,7 +263,7 @@ tuttiResult_t tuttiCommInitRankConfig(tuttiComm_t* comm, int nRanks, tuttiUnique
                                       tuttiConfig_t* config) {
   return enter(__func__, [&]() -> Status {
     TUTTI_ASSIGN_OR_RETURN(const CommConfig read, readConfig(config, defaultConfig()));
-    return initRank(comm, {{fromC(id)}, rank, nRanks, read});
+    return latch(initRank(comm, {{fromC(id)}, rank, nRanks, read}));
   });
 }
 
@@ -261,7 +277,7 @@ tuttiResult_t tuttiCommInitRankScalable(tuttiComm_t* comm, int nRanks, int rank,
     TUTTI_ASSIGN_OR_RETURN(const CommConfig read, readConfig(config, defaultConfig()));
     InitArgs args{{}, rank, nRanks, read};
     for (int i = 0; i < nId; ++i) args.ids.push_back(fromC(ids[i]));
-    return initRank(comm, std::move(args));
+    return latch(initRank(comm, std::move(args)));
   });
 }
 
@@ -290,7 +306,7 @@ tuttiResult_t tuttiCommInitAllConfig(tuttiComm_t* comms, int nDev, const char* c
 
 tuttiResult_t tuttiCommSplit(tuttiComm_t comm, int color, int key, tuttiComm_t* newComm,
                              tuttiConfig_t* config) {
-  return enter(__func__, [&] { return split(comm, color, key, newComm, config); });
+  return enter(__func__, [&] { return latch(split(comm, color, key, newComm, config)); });
 }
 
 tuttiResult_t tuttiCommFinalize(tuttiComm_t comm) {

@@ -24,14 +24,19 @@ Status allocate(device::Device& on, void** pointer, size_t bytes) {
 }
 
 // Streams outlive communicators: after destroy, the process's device serves them.
-Status withDevice(tuttiComm_t comm, auto&& body) {
+tutti::base::Result<std::shared_ptr<device::Device>> deviceOf(tuttiComm_t comm) {
   TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(comm));
   const Handle::Call call(*handle);
   auto communicator = handle->queryable();
-  if (communicator.isOk()) return body((*communicator)->device());
+  if (communicator.isOk()) return (*communicator)->sharedDevice();
   if (handle->state() != Handle::State::kGone) return communicator.status();
-  TUTTI_ASSIGN_OR_RETURN(const auto fallback, tutti::comm::processDevice());
-  return body(*fallback);
+  return tutti::comm::processDevice();
+}
+
+// What may wait does so outside the communicator, which an abort can then end.
+Status withDevice(tuttiComm_t comm, auto&& body) {
+  TUTTI_ASSIGN_OR_RETURN(const auto device, deviceOf(comm));
+  return body(*device);
 }
 
 }  // namespace

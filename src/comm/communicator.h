@@ -77,6 +77,7 @@ class Communicator {
   const CommConfig& config() const { return config_; }
   const ir::World& world() const { return world_; }
   device::Device& device() { return *device_; }
+  std::shared_ptr<device::Device> sharedDevice() { return device_; }
   executor::Engine& engine() { return *engine_; }
   RedOps& redOps() { return redOps_; }
   bootstrap::ControlPlane& control() { return *control_; }

@@ -24,6 +24,7 @@ struct Group {
   int depth = 0;
   Status failure;
   std::vector<Item> items;
+  std::vector<Handle*> joining;
 };
 
 thread_local Group group;
@@ -211,10 +212,19 @@ Status groupEnd() {
   items.swap(group.items);
   Status failure;
   std::swap(failure, group.failure);
+  std::vector<Handle*> joining;
+  joining.swap(group.joining);
+  for (Handle* handle : joining) {
+    if (!failure.isOk()) handle->cancelInit();  // it would wait for what is not coming
+    const Status status = handle->awaitInit();
+    if (failure.isOk()) failure = status;
+  }
   if (!failure.isOk()) return failure;
   if (items.empty()) return {};
   return runGuarded(items);
 }
+
+void joinAtEnd(Handle& handle) { group.joining.push_back(&handle); }
 
 Status submit(Handle& handle, Work&& work) {
   if (group.depth > 0) {

@@ -22,6 +22,10 @@ bool isInGroup();
 // collective that has a schedule, or a send or receive.
 base::Status submit(Handle& handle, Work&& work);
 
+// The outermost end waits for what the handle's thread joins (Handle::initialize), so that one
+// thread can make the communicators of several ranks. A group is open in this thread.
+void joinAtEnd(Handle& handle);
+
 // A failure of a call inside a group ends the group. Returns the same status.
 base::Status latch(base::Status status);
 

@@ -56,8 +56,8 @@ base::Result<Handle*> Handle::from(void* pointer) {
   return handle;
 }
 
-Status Handle::initialize(InitArgs args) {
-  if (config_.isBlocking) return initializeNow(args);
+Status Handle::initialize(InitArgs args, bool inThread) {
+  if (config_.isBlocking && !inThread) return initializeNow(args);
   const std::lock_guard lock(initMutex_);
   initThread_ = std::thread([this, args = std::move(args)] {
     const Status status = initializeNow(args);
@@ -129,14 +129,19 @@ Status Handle::finalize() {
 }
 
 Status Handle::destroy() {
-  if (!isForeign()) joinInitThread();
+  if (!isForeign()) {
+    if (state() == State::kInitializing) cancelInit();  // nobody will use what is being made
+    joinInitThread();
+  }
   // A failure that was already reported does not make destroying one.
   if (state() == State::kReady && !isForeign()) static_cast<void>(finalize());
   return free() ? Status() : gone();
 }
 
+void Handle::cancelInit() { isAborted_.store(true, std::memory_order_release); }
+
 Status Handle::abort() {
-  isAborted_.store(true, std::memory_order_release);
+  cancelInit();
   if (!isForeign()) joinInitThread();
   {
     const Call call(*this);
@@ -162,6 +167,11 @@ bool Handle::free() {
   }
   communicator_.reset();
   return true;
+}
+
+Status Handle::awaitInit() {
+  joinInitThread();
+  return state() == State::kFailed ? firstFailure() : Status();
 }
 
 // Whoever comes second waits as well.

@@ -27,8 +27,10 @@ class Handle {
   // The handle behind a user's pointer; null, or a pointer that is none, is an error.
   static base::Result<Handle*> from(void* pointer);
 
-  // Joins, in this thread or (non-blocking) in one of its own.
-  base::Status initialize(InitArgs args);
+  // Joins, in this thread or (non-blocking, or `inThread`) in one of its own: in progress then.
+  base::Status initialize(InitArgs args, bool inThread = false);
+  // Waits for that thread, if there is one; how it ended.
+  base::Status awaitInit();
 
   State state() const { return state_.load(std::memory_order_seq_cst); }
   const CommConfig& config() const { return config_; }
@@ -39,6 +41,8 @@ class Handle {
   // For queries, which are also allowed after finalize and after a failure.
   base::Result<Communicator*> queryable();
 
+  // What is being made in another thread ends early, with an error. Any thread.
+  void cancelInit();
   base::Status finalize();
   base::Status destroy();
   base::Status abort();

@@ -198,6 +198,7 @@ class Engine {
   Outcome transfer(Operation& operation, LaneState& state, const FlatStep& step);
   Outcome transferSimple(Operation& operation, const FlatStep& step, const FlatOperand* operands,
                          size_t operandCount);
+  bool hasWithdrawn(const Program& program, const FlatStep& step);
   bool resolve(Operation& operation, const FlatOperand& operand, bool isSource, uint64_t bytes,
                Cursor& cursor);
   static void place(Cursor& cursor, const FlatOperand& operand, const Program& program,

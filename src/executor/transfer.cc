@@ -1,5 +1,7 @@
 // The steps of an operation: moving, reducing, signalling. Exposing is in exposure.cc.
 #include <algorithm>
+#include <atomic>
+#include <span>
 
 #include "src/base/errors.h"
 #include "src/executor/engine.h"
@@ -124,8 +126,10 @@ Engine::Outcome Engine::transfer(Operation& operation, LaneState& state, const F
     for (size_t i = 0; i < operandCount; ++i) {
       place(runCursors_[i], operands[i], program, step, state, p, messageOffset);
     }
+    if (step.hasPeer && hasWithdrawn(program, step)) return Outcome::kBlocked;
     combine(program, step, runCursors_, bytes);
-    if (step.hasPeer && hasFailed()) return Outcome::kBlocked;  // nothing may say that it is there
+    // Nothing may say that it is there.
+    if (step.hasPeer && hasWithdrawn(program, step)) return Outcome::kBlocked;
     messageOffset += bytes;
     if (!isLong) continue;
     state.done += bytes;
@@ -150,10 +154,30 @@ Engine::Outcome Engine::transferSimple(Operation& operation, const FlatStep& ste
       cursor.remote += operands[i].offset;
     }
   }
+  if (step.hasPeer && hasWithdrawn(*operation.program, step)) return Outcome::kBlocked;
   combine(*operation.program, step, cursors_, step.bytes);
-  if (step.hasPeer && hasFailed()) return Outcome::kBlocked;
+  if (step.hasPeer && hasWithdrawn(*operation.program, step)) return Outcome::kBlocked;
   if (step.hasMessage) publish(operation, step, step.bytes);
   return Outcome::kDone;
+}
+
+// Has this rank or a peer whose buffer the step uses given up? The peer does not wait long for
+// ranks that stand still (awaitQuiet), and uses its memory for something else then: what is read
+// after that is worth nothing, and nothing may be written. Looked at before and after each quantum.
+bool Engine::hasWithdrawn(const Program& program, const FlatStep& step) {
+  if (hasFailed()) return true;
+  const auto count = size_t{step.sourceCount} + step.destinationCount;
+  for (const FlatOperand& operand : std::span(&program.operands[step.operandBegin], count)) {
+    if (!operand.isPeer) continue;
+    std::atomic_thread_fence(std::memory_order_acquire);
+    const auto& header = peers_[static_cast<size_t>(operand.rank)].segment.header();
+    const auto state = header.state.load(std::memory_order_acquire);
+    if (state != static_cast<uint32_t>(transports::RankState::kFailed)) continue;
+    fail({Code::kRemoteError, base::kErrPeerAborted,
+          describe(operand.rank) + " gave up: " + header.failure});
+    return true;
+  }
+  return false;
 }
 
 // Moves a cursor from the start of its buffer to piece `p` of its operand.

@@ -208,12 +208,12 @@ base::Result<Candidate> Planner::pattern(std::string_view algorithm) {
     candidate.reason = traffic.status().text();
     return candidate;
   }
-  TUTTI_ASSIGN_OR_RETURN(const Load load, loadOf(plan_.fabric, routes_, *traffic));
-  candidate.kilobytesPerSecond = rateOf(plan_.fabric, load);
+  TUTTI_ASSIGN_OR_RETURN(const TrafficLoad load, loadOf(plan_.fabric, routes_, *traffic));
+  candidate.kilobytesPerSecond = load.rate;
   candidate.pace = paceOf(*traffic, algorithm == "chain");
   candidate.maxDepth = traffic->steps;
   candidate.ns = predictedNs(candidate, plan_.bytes);
-  candidate.reason = fullest(load);
+  candidate.reason = fullest(load.all);
   return candidate;
 }
 

@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <bit>
 #include <span>
+#include <tuple>
+#include <utility>
 
 #include "src/base/errors.h"
+#include "src/plan/index.h"
 
 namespace tutti::plan {
 namespace {
@@ -14,6 +17,7 @@ namespace {
 using base::Code;
 using base::Status;
 using ir::Collective;
+using ir::Rank;
 
 // Places 0 .. size-1 of an algorithm.
 class Pattern {
@@ -23,13 +27,16 @@ class Pattern {
   int size() const { return size_; }
   void send(int from, int to, int64_t share) {
     if (from == to || share == 0) return;
-    traffic.messages.push_back({from, (to % size_ + size_) % size_, share});
+    traffic.messages.push_back({from, (to % size_ + size_) % size_, share, phase_});
   }
+  // What follows is sent after what was sent so far.
+  void nextPhase() { ++phase_; }
 
   Traffic traffic;
 
  private:
   int size_;
+  int32_t phase_ = 0;
 };
 
 int ceilLog2(int size) { return std::bit_width(static_cast<unsigned>(size) - 1); }
@@ -76,21 +83,22 @@ struct Fold {
   int extra;
 };
 
-// Calls give(distance) for every distance of partners, and lets both of each pair send that.
+// Calls give(distance) for every distance of partners, and lets both of each pair send that: a
+// phase each.
 template <class Give>
 void partners(Pattern& pattern, const Fold& fold, Give give) {
   for (int distance = 1; distance < fold.power; distance *= 2) {
     for (int number = 0; number < fold.power; ++number) {
       pattern.send(fold.place(number), fold.place(number ^ distance), give(distance));
     }
+    pattern.nextPhase();
   }
 }
 
 void unfold(Pattern& pattern, const Fold& fold, int64_t whole) {
-  for (int pair = 0; pair < fold.extra; ++pair) {
-    pattern.send(2 * pair, 2 * pair + 1, whole);
-    pattern.send(2 * pair + 1, 2 * pair, whole);
-  }
+  for (int pair = 0; pair < fold.extra; ++pair) pattern.send(2 * pair, 2 * pair + 1, whole);
+  pattern.nextPhase();
+  for (int pair = 0; pair < fold.extra; ++pair) pattern.send(2 * pair + 1, 2 * pair, whole);
   if (fold.extra > 0) pattern.traffic.steps += 2;
 }
 
@@ -124,6 +132,7 @@ void bruck(Pattern& pattern) {
     for (int place = 0; place < pattern.size(); ++place) {
       pattern.send(place, place - distance + pattern.size(), blocks);
     }
+    pattern.nextPhase();
   }
 }
 
@@ -178,6 +187,7 @@ void chainUp(Pattern& pattern) {
 void scatterAllGather(Pattern& pattern) {
   pattern.traffic.shares = pattern.size() - 1;
   for (int to = 1; to < pattern.size(); ++to) pattern.send(0, to, 1);
+  pattern.nextPhase();
   for (int from = 1; from < pattern.size(); ++from) {
     for (int to = 1; to < pattern.size(); ++to) pattern.send(from, to, 1);
   }
@@ -216,26 +226,32 @@ constexpr PatternRow kRows[] = {
     {Collective::kScatter, "exchange", scatterBlocks},
 };
 
-// A pair that meets more than once gets one message.
+// A pair that meets more than once in a phase gets one message.
 void mergePairs(Traffic& traffic) {
   auto& all = traffic.messages;
-  std::sort(all.begin(), all.end(), [](const Message& a, const Message& b) {
-    return a.from != b.from ? a.from < b.from : a.to < b.to;
-  });
+  const auto key = [](const Message& each) { return std::tie(each.phase, each.from, each.to); };
+  std::sort(all.begin(), all.end(),
+            [&](const Message& a, const Message& b) { return key(a) < key(b); });
   size_t kept = 0;
   for (size_t i = 0; i < all.size(); ++i) {
-    if (kept > 0 && all[kept - 1].from == all[i].from && all[kept - 1].to == all[i].to) {
+    if (kept > 0 && key(all[kept - 1]) == key(all[i])) {
       all[kept - 1].share += all[i].share;
     } else {
       all[kept++] = all[i];
     }
   }
   all.resize(kept);
-  int32_t posts = 0;
-  for (size_t i = 0; i < all.size(); ++i) {
-    posts = i > 0 && all[i - 1].from == all[i].from ? posts + 1 : 1;
-    traffic.posts = std::max(traffic.posts, posts);
-  }
+}
+
+// To how many others the busiest rank sends.
+int32_t postsOf(const Traffic& traffic, size_t size) {
+  std::vector<std::pair<Rank, Rank>> pairs;
+  for (const Message& each : traffic.messages) pairs.emplace_back(each.from, each.to);
+  std::sort(pairs.begin(), pairs.end());
+  pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
+  std::vector<int32_t> posts(size);
+  for (const auto& [from, to] : pairs) ++posts[at(from)];
+  return *std::max_element(posts.begin(), posts.end());
 }
 
 }  // namespace
@@ -272,27 +288,50 @@ base::Result<Traffic> trafficOf(ir::Collective collective, std::string_view algo
     message.to = order[static_cast<size_t>(message.to)];
   }
   mergePairs(pattern.traffic);
+  pattern.traffic.posts = postsOf(pattern.traffic, order.size());
   return std::move(pattern.traffic);
 }
 
-base::Result<Load> loadOf(const topology::Topology& topology, topology::RouteTable& routes,
-                          const Traffic& traffic) {
-  Load load;
-  load.links.resize(topology.links.size());
-  load.resources.resize(topology.resources.size());
-  load.total = traffic.shares;
-  for (const Message& message : traffic.messages) {
-    TUTTI_ASSIGN_OR_RETURN(const auto links, routes.find(message.from, message.to, 0, 0));
-    for (const topology::LinkIndex link : links) {
-      load.links[static_cast<size_t>(link)] += message.share;
-    }
-  }
+namespace {
+
+void chargeResources(const topology::Topology& topology, Load& load) {
   for (size_t i = 0; i < topology.resources.size(); ++i) {
     for (const topology::Charge& charge : topology.resources[i].charges) {
-      load.resources[i] += charge.units * load.links[static_cast<size_t>(charge.link)];
+      load.resources[i] += charge.units * load.links[at(charge.link)];
     }
   }
-  return load;
+}
+
+// Of two things, one after the other.
+Rational inSequence(const Rational& a, const Rational& b) {
+  if (a.isUnlimited()) return b;
+  if (b.isUnlimited()) return a;
+  return makeRational(Int128{a.num} * b.num, Int128{a.num} * b.den + Int128{b.num} * a.den);
+}
+
+}  // namespace
+
+base::Result<TrafficLoad> loadOf(const topology::Topology& topology, topology::RouteTable& routes,
+                                 const Traffic& traffic) {
+  Load empty{std::vector<int64_t>(topology.links.size()),
+             std::vector<int64_t>(topology.resources.size()), traffic.shares};
+  TrafficLoad result{empty, Rational::unlimited()};
+  for (size_t i = 0; i < traffic.messages.size();) {
+    const int32_t phase = traffic.messages[i].phase;
+    Load load = empty;
+    for (; i < traffic.messages.size() && traffic.messages[i].phase == phase; ++i) {
+      const Message& message = traffic.messages[i];
+      TUTTI_ASSIGN_OR_RETURN(const auto links, routes.find(message.from, message.to, 0, 0));
+      for (const topology::LinkIndex link : links) load.links[at(link)] += message.share;
+    }
+    chargeResources(topology, load);
+    for (size_t link = 0; link < load.links.size(); ++link) {
+      result.all.links[link] += load.links[link];
+    }
+    result.rate = inSequence(result.rate, rateOf(topology, load));
+  }
+  chargeResources(topology, result.all);
+  return result;
 }
 
 }  // namespace tutti::plan

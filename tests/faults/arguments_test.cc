@@ -118,6 +118,11 @@ std::vector<Call> badCalls() {
          return tuttiAllGatherV(in, 1, out, nullptr, nullptr, tuttiFloat, c, nullptr);
        },
        tuttiInvalidArgument, "counts is null"},
+      {"all_to_all_v_in_place",
+       [](tuttiComm_t c) {
+         return tuttiAllToAllV(in, counts, nullptr, in, counts, nullptr, tuttiFloat, c, nullptr);
+       },
+       tuttiInvalidArgument, "in place"},
       {"null_counts_all_to_all_v",
        [](tuttiComm_t c) {
          return tuttiAllToAllV(in, counts, nullptr, out, nullptr, nullptr, tuttiFloat, c, nullptr);

@@ -198,7 +198,7 @@ TEST(OneThread, DrivesAllRanksInsideAGroup) {
   });
 }
 
-// Two threads with two ranks each.
+// Two threads that make two ranks each, inside a group, and drive them.
 TEST(OneThread, DrivesTwoRanksOfFour) {
   RunOptions options;
   options.setting = {Launch::kThreads, 2};
@@ -207,16 +207,12 @@ TEST(OneThread, DrivesTwoRanksOfFour) {
     constexpr int kRanks = 4;
     const tuttiUniqueId id = context.newId();
     std::vector<tuttiComm_t> comms(2);
-    std::vector<std::thread> joining;
-    std::vector<tuttiResult_t> results(2);
-    for (size_t i = 0; i < 2; ++i) {
-      joining.emplace_back([&, i] {
-        results[i] =
-            tuttiCommInitRank(&comms[i], kRanks, id, context.rank() * 2 + static_cast<int>(i));
-      });
+    TUTTI_REQUIRE(context, tuttiGroupStart());
+    for (int i = 0; i < 2; ++i) {
+      TUTTI_REQUIRE(context, tuttiCommInitRank(&comms[static_cast<size_t>(i)], kRanks, id,
+                                               context.rank() * 2 + i));
     }
-    for (auto& thread : joining) thread.join();
-    for (const auto result : results) TUTTI_REQUIRE(context, result);
+    TUTTI_REQUIRE(context, tuttiGroupEnd());
     for (const Kind kind : allKinds()) {
       std::vector<std::unique_ptr<Exercise>> exercises;
       for (auto* comm : comms) {

@@ -133,6 +133,15 @@ TEST(Fabric, TreesNeedWaysThatPassNoRank) {
   EXPECT_NE(find(plan, "double_tree").reason.find("only through"), std::string::npos);
 }
 
+// Dealing out and exchanging use different links, one after the other: half the rate of each.
+TEST(Fabric, PhasesTakeTurns) {
+  const FabricPlan plan =
+      planned(tests::star({8, 8, 8, 8, 8}), {.collective = Collective::kBroadcast});
+  // The root sends 4 quarters, then the others 3 quarters each.
+  EXPECT_EQ(find(plan, "scatter_all_gather").kilobytesPerSecond, makeRational(32, 7));
+  EXPECT_EQ(templateOf(plan.candidates.front()), "trees");
+}
+
 TEST(Fabric, OneRankCopies) {
   const FabricPlan plan = planned(tests::single(), {.collective = Collective::kAllReduce});
   EXPECT_EQ(plan.candidates.front().algorithm, "local");

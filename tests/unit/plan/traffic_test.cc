@@ -5,6 +5,8 @@
 
 #include <map>
 #include <numeric>
+#include <set>
+#include <tuple>
 #include <utility>
 
 #include "src/base/errors.h"
@@ -29,12 +31,14 @@ std::vector<Rank> inOrder(int size, int first = 0) {
 }
 
 Pairs sharesOf(const Traffic& traffic) {
-  Pairs pairs;
-  for (const Message& message : traffic.messages) {
-    EXPECT_TRUE(
-        pairs.try_emplace({message.from, message.to}, makeRational(message.share, traffic.shares))
-            .second);
+  std::map<std::pair<Rank, Rank>, int64_t> sent;
+  std::set<std::tuple<int32_t, Rank, Rank>> seen;
+  for (const Message& each : traffic.messages) {
+    EXPECT_TRUE(seen.emplace(each.phase, each.from, each.to).second);
+    sent[{each.from, each.to}] += each.share;
   }
+  Pairs pairs;
+  for (const auto& [pair, share] : sent) pairs[pair] = makeRational(share, traffic.shares);
   return pairs;
 }
 
@@ -105,7 +109,7 @@ TEST(Traffic, IsWhatSchedulesSend) {
 TEST(Traffic, FollowsTheOrder) {
   const auto traffic = trafficOf(Collective::kAllGather, "ring", {2, 0, 1});
   ASSERT_TRUE(traffic.isOk());
-  const std::vector<Message> expected = {{0, 1, 2}, {1, 2, 2}, {2, 0, 2}};
+  const std::vector<Message> expected = {{0, 1, 2, 0}, {1, 2, 2, 0}, {2, 0, 2, 0}};
   EXPECT_EQ(traffic->messages, expected);
   EXPECT_EQ(traffic->shares, 3);
   EXPECT_EQ(traffic->steps, 2);
@@ -135,10 +139,10 @@ TEST(Traffic, LoadsLinksAndResources) {
   ASSERT_TRUE(traffic.isOk());
   const auto load = loadOf(star, *routes, *traffic);
   ASSERT_TRUE(load.isOk());
-  EXPECT_EQ(load->total, 4);
-  EXPECT_EQ(load->links, std::vector<int64_t>(8, 3));
-  EXPECT_EQ(load->resources, std::vector<int64_t>{9});
-  EXPECT_EQ(rateOf(star, *load), makeRational(50 * 4, 3));
+  EXPECT_EQ(load->all.total, 4);
+  EXPECT_EQ(load->all.links, std::vector<int64_t>(8, 3));
+  EXPECT_EQ(load->all.resources, std::vector<int64_t>{9});
+  EXPECT_EQ(rateOf(star, load->all), makeRational(50 * 4, 3));
 }
 
 }  // namespace
