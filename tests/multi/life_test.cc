@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
-#include <string>
 #include <thread>
 #include <vector>
 
@@ -297,39 +296,6 @@ TEST(ManyRanks, SixtyFourThreads) {
       }
     }
   });
-}
-
-// One rank's cause, not the others' waiting for it; without a timeout they would wait for ever.
-TEST(AllLocal, ABadDeviceIsTheError) {
-  tuttiConfig_t config = TUTTI_CONFIG_INITIALIZER;
-  config.timeoutMs = 0;
-  const char* devices[] = {"host", "nosuch:0", "host"};
-  tuttiComm_t comms[3] = {};
-  EXPECT_EQ(tuttiCommInitAllConfig(comms, 3, devices, &config), tuttiInvalidArgument);
-  EXPECT_NE(std::string(tuttiGetLastError(nullptr)).find("nosuch:0"), std::string::npos);
-}
-
-TEST(NonBlocking, DestroyEndsInit) {
-  tuttiConfig_t config = TUTTI_CONFIG_INITIALIZER;
-  config.timeoutMs = 0;
-  config.blocking = 0;
-  tuttiUniqueId id;
-  ASSERT_EQ(tuttiGetUniqueId(&id), tuttiSuccess);
-  tuttiComm_t comm = nullptr;
-  ASSERT_EQ(tuttiCommInitRankConfig(&comm, 2, id, 0, &config), tuttiInProgress);
-  EXPECT_EQ(tuttiCommDestroy(comm), tuttiSuccess);  // the other one never comes
-}
-
-TEST(Groups, AFailedInitIsTheGroups) {
-  tuttiConfig_t config = TUTTI_CONFIG_INITIALIZER;
-  config.timeoutMs = 200;
-  tuttiUniqueId id;
-  ASSERT_EQ(tuttiGetUniqueId(&id), tuttiSuccess);
-  tuttiComm_t comm = nullptr;
-  ASSERT_EQ(tuttiGroupStart(), tuttiSuccess);
-  EXPECT_EQ(tuttiCommInitRankConfig(&comm, 2, id, 0, &config), tuttiSuccess);
-  EXPECT_NE(tuttiGroupEnd(), tuttiSuccess);
-  EXPECT_EQ(tuttiCommDestroy(comm), tuttiSuccess);
 }
 
 }  // namespace
