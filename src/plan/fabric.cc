@@ -25,10 +25,6 @@ bool sendsToAll(std::string_view algorithm) {
          algorithm == "scatter_all_gather";
 }
 
-bool isByRank(Collective collective) {
-  return collective == Collective::kAllGather || collective == Collective::kReduceScatter;
-}
-
 bool canBePacked(Collective collective) {
   return collective == Collective::kAllReduce || collective == Collective::kBroadcast ||
          collective == Collective::kReduce || isByRank(collective);

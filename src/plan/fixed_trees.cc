@@ -16,10 +16,6 @@ namespace {
 using ir::Collective;
 using ir::Rank;
 
-bool hasTreePerRank(Collective collective) {
-  return collective == Collective::kAllGather || collective == Collective::kReduceScatter;
-}
-
 // Of the largest groups, the size of the largest.
 int membersOf(const std::vector<Level>& levels) {
   if (levels.empty()) return 1;
@@ -71,8 +67,8 @@ base::Result<std::vector<topology::LinkIndex>> wayOf(const topology::Topology& f
   return links;
 }
 
-base::Status addWays(const topology::Topology& fabric, topology::RouteTable& routes, bool isDown,
-                     bool isUp, RoutedTree& routed) {
+base::Status addWays(const topology::Topology& fabric, topology::RouteTable& routes,
+                     Collective collective, RoutedTree& routed) {
   const size_t size = routed.tree.parents.size();
   routed.down.resize(size);
   routed.up.resize(size);
@@ -80,10 +76,10 @@ base::Status addWays(const topology::Topology& fabric, topology::RouteTable& rou
     const Rank parent = routed.tree.parents[rank];
     const auto self = static_cast<Rank>(rank);
     if (parent < 0) continue;
-    if (isDown) {
+    if (flowsDown(collective)) {
       TUTTI_ASSIGN_OR_RETURN(routed.down[rank], wayOf(fabric, routes, parent, self));
     }
-    if (isUp) {
+    if (flowsUp(collective)) {
       TUTTI_ASSIGN_OR_RETURN(routed.up[rank], wayOf(fabric, routes, self, parent));
     }
   }
@@ -93,7 +89,7 @@ base::Status addWays(const topology::Topology& fabric, topology::RouteTable& rou
 }  // namespace
 
 std::vector<std::string_view> fixedTreesOf(Collective collective) {
-  if (hasTreePerRank(collective)) return {"level_chain", "level_tree"};
+  if (isByRank(collective)) return {"level_chain", "level_tree"};
   if (collective != Collective::kAllReduce && collective != Collective::kBroadcast &&
       collective != Collective::kReduce) {
     return {};
@@ -110,15 +106,12 @@ base::Result<Packing> fixedTrees(const topology::Topology& fabric, topology::Rou
   Packing packing{.collective = demand.collective};
   if (form != "double_tree" && levels.empty()) return packing;
   const bool isRooted = ir::hasRoot(demand.collective);
-  auto trees = hasTreePerRank(demand.collective)
+  auto trees = isByRank(demand.collective)
                    ? treePerRank(size, levels, top)
                    : sharedTrees(size, levels, top, isRooted ? demand.root : -1);
-  const bool isDown =
-      demand.collective != Collective::kReduce && demand.collective != Collective::kReduceScatter;
-  const bool isUp = !isDown || demand.collective == Collective::kAllReduce;
   for (ir::Tree& tree : trees) {
     packing.trees.push_back({std::move(tree), {}, {}});
-    TUTTI_RETURN_IF_ERROR(addWays(fabric, routes, isDown, isUp, packing.trees.back()));
+    TUTTI_RETURN_IF_ERROR(addWays(fabric, routes, demand.collective, packing.trees.back()));
   }
   measure(fabric, packing);
   return packing;

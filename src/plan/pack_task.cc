@@ -23,10 +23,6 @@ constexpr int64_t kHops[] = {Prices::kPar >> 3, Prices::kPar >> 6, Prices::kPar 
 
 }  // namespace
 
-bool isByRank(Collective collective) {
-  return collective == Collective::kAllGather || collective == Collective::kReduceScatter;
-}
-
 base::Result<Direction> directionOf(Collective collective) {
   switch (collective) {
     case Collective::kAllReduce: return Direction::kBoth;

@@ -7,13 +7,12 @@
 #include "src/base/status.h"
 #include "src/plan/bound.h"
 #include "src/plan/pack_trees.h"
+#include "src/plan/routed.h"
 #include "src/plan/tree_search.h"
 #include "topology/graph.h"
 
 namespace tutti::plan {
 
-// all_gather, reduce_scatter: every rank is the root of trees of its own.
-bool isByRank(ir::Collective collective);
 base::Result<Direction> directionOf(ir::Collective collective);
 
 // A number of units of weight that the bound is divided into; of collectives by rank, for each

@@ -76,9 +76,8 @@ class Forest {
  private:
   template <typename Visit>
   void forEachMessage(const Visit& visit) const {
-    const bool goesDown = packing_.collective != ir::Collective::kReduce &&
-                          packing_.collective != ir::Collective::kReduceScatter;
-    const bool goesUp = !goesDown || packing_.collective == ir::Collective::kAllReduce;
+    const bool goesDown = flowsDown(packing_.collective);
+    const bool goesUp = flowsUp(packing_.collective);
     for (size_t index = 0; index < trees_.size(); ++index) {
       const RoutedTree& origin = *origins_[index];
       const auto linksOf = [&](Rank from, Rank to) -> const std::vector<LinkIndex>& {

@@ -21,7 +21,6 @@ class Rings {
     paths_.resize(size_ * size_);
     isKnown_.resize(size_ * size_);
     load_.links.resize(topology.links.size());
-    load_.resources.resize(topology.resources.size());
     load_.total = 1;
   }
 
@@ -39,17 +38,12 @@ class Rings {
   // Of a vector that goes around once.
   base::Result<Rational> rate(const std::vector<Rank>& order) {
     std::fill(load_.links.begin(), load_.links.end(), 0);
-    std::fill(load_.resources.begin(), load_.resources.end(), 0);
     for (size_t place = 0; place < order.size(); ++place) {
       TUTTI_ASSIGN_OR_RETURN(const auto* links,
                              path(order[place], order[(place + 1) % order.size()]));
       for (const topology::LinkIndex link : *links) ++load_.links[static_cast<size_t>(link)];
     }
-    for (size_t i = 0; i < topology_.resources.size(); ++i) {
-      for (const topology::Charge& charge : topology_.resources[i].charges) {
-        load_.resources[i] += charge.units * load_.links[static_cast<size_t>(charge.link)];
-      }
-    }
+    chargeResources(topology_, load_);
     return rateOf(topology_, load_);
   }
 

@@ -17,20 +17,11 @@ using topology::NodeIndex;
 using topology::Topology;
 
 bool flowsDown(const Packing& packing) {
-  return packing.isFlooding || packing.collective == Collective::kAllReduce ||
-         packing.collective == Collective::kBroadcast ||
-         packing.collective == Collective::kAllGather;
+  return packing.isFlooding || plan::flowsDown(packing.collective);
 }
 
 bool flowsUp(const Packing& packing) {
-  return packing.isFlooding || packing.collective == Collective::kAllReduce ||
-         packing.collective == Collective::kReduce ||
-         packing.collective == Collective::kReduceScatter;
-}
-
-bool isByRank(const Packing& packing) {
-  return packing.collective == Collective::kAllGather ||
-         packing.collective == Collective::kReduceScatter;
+  return packing.isFlooding || plan::flowsUp(packing.collective);
 }
 
 // The ranks from the root on, parents before children; fewer than all where the tree does not span.
@@ -134,10 +125,32 @@ base::Status checkTree(const Topology& topology, const std::vector<NodeIndex>& r
 
 }  // namespace
 
+bool flowsDown(Collective collective) {
+  return collective == Collective::kAllReduce || collective == Collective::kBroadcast ||
+         collective == Collective::kAllGather;
+}
+
+bool flowsUp(Collective collective) {
+  return collective == Collective::kAllReduce || collective == Collective::kReduce ||
+         collective == Collective::kReduceScatter;
+}
+
+bool isByRank(Collective collective) {
+  return collective == Collective::kAllGather || collective == Collective::kReduceScatter;
+}
+
+void chargeResources(const Topology& topology, Load& load) {
+  load.resources.assign(topology.resources.size(), 0);
+  for (size_t i = 0; i < topology.resources.size(); ++i) {
+    for (const topology::Charge& charge : topology.resources[i].charges) {
+      load.resources[i] += load.links[at(charge.link)] * charge.units;
+    }
+  }
+}
+
 Load loadOf(const Topology& topology, const Packing& packing) {
   Load load;
   load.links.assign(topology.links.size(), 0);
-  load.resources.assign(topology.resources.size(), 0);
   for (const RoutedTree& routed : packing.trees) {
     const Parts parts = partsOf(packing, routed.tree);
     const auto size = static_cast<int64_t>(routed.tree.parents.size());
@@ -151,11 +164,7 @@ Load loadOf(const Topology& topology, const Packing& packing) {
       }
     }
   }
-  for (size_t i = 0; i < topology.resources.size(); ++i) {
-    for (const topology::Charge& charge : topology.resources[i].charges) {
-      load.resources[i] += load.links[at(charge.link)] * charge.units;
-    }
-  }
+  chargeResources(topology, load);
   return load;
 }
 
@@ -187,7 +196,7 @@ base::Status check(const Topology& topology, const Packing& packing) {
   }
   if (packing.trees.empty() && ranks.size() > 1) return defect(0, "missing");
   for (size_t rank = 0; rank < weights.size(); ++rank) {
-    if (isByRank(packing) && !packing.isFlooding && weights[rank] != weights[0]) {
+    if (isByRank(packing.collective) && !packing.isFlooding && weights[rank] != weights[0]) {
       return defect(0, fmt::format("weight {} of rank {}", weights[rank], rank));
     }
   }

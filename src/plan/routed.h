@@ -46,6 +46,12 @@ struct Packing {
   bool operator==(const Packing&) const = default;
 };
 
+// What the trees of a collective carry: data away from the root, towards it, or both; and whether
+// every rank is the root of its own block.
+bool flowsDown(ir::Collective collective);
+bool flowsUp(ir::Collective collective);
+bool isByRank(ir::Collective collective);
+
 // Of a message of M bytes (as Bound counts them), M * links[l] / total bytes pass link l and
 // M * resources[r] / total are taken of resource r.
 struct Load {
@@ -56,6 +62,9 @@ struct Load {
 
 // From the paths alone. The packing must be valid (check).
 Load loadOf(const topology::Topology& topology, const Packing& packing);
+
+// Sets load.resources to what load.links take of them.
+void chargeResources(const topology::Topology& topology, Load& load);
 
 // total / max(load / capacity): the rate at which the fullest link or resource is just full.
 Rational rateOf(const topology::Topology& topology, const Load& load);

@@ -294,14 +294,6 @@ base::Result<Traffic> trafficOf(ir::Collective collective, std::string_view algo
 
 namespace {
 
-void chargeResources(const topology::Topology& topology, Load& load) {
-  for (size_t i = 0; i < topology.resources.size(); ++i) {
-    for (const topology::Charge& charge : topology.resources[i].charges) {
-      load.resources[i] += charge.units * load.links[at(charge.link)];
-    }
-  }
-}
-
 // Of two things, one after the other.
 Rational inSequence(const Rational& a, const Rational& b) {
   if (a.isUnlimited()) return b;
