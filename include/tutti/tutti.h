@@ -15,8 +15,8 @@
  *   - Buffers belong to the caller, stay allocated until the call has completed, and may have any
  *     alignment. Send and receive buffers do not overlap unless in place. A null buffer is allowed
  *     only where no element of it is touched.
- *   - A zero count is legal and does nothing: such a call is not compared with what other ranks
- *     ask for.
+ *   - A zero count is legal and moves nothing. Such a call counts in the order of calls, waits for
+ *     nobody, and is compared like any other.
  *   - All ranks get the same bits.
  *   - On a host rank with a null stream the call returns when this rank's part is done. With a
  *     stream it returns at once, ordered after earlier and before later work of that stream.
@@ -206,15 +206,19 @@ TUTTI_EXPORT tuttiResult_t tuttiCommInitAllConfig(tuttiComm_t* comms, int nDev,
 
 /* Splits `comm` into one communicator per colour; ranks are ordered by key, then by old rank.
  * Collective over comm. color >= 0, or TUTTI_SPLIT_NOCOLOR, which gives *newComm = NULL. A null
- * config inherits the parent's. */
+ * config inherits the parent's. Blocks until the new communicator is made; inside a group the
+ * outermost tuttiGroupEnd does. Where the new one does not block, returns tuttiInProgress: poll
+ * comm until all ranks have met, *newComm until it is made. */
 TUTTI_EXPORT tuttiResult_t tuttiCommSplit(tuttiComm_t comm, int color, int key,
                                           tuttiComm_t* newComm, tuttiConfig_t* config);
 
 /* Completes what was enqueued and tells the peers that this rank is leaving in order. Collective.
- * At most once; then only tuttiCommDestroy, tuttiCommAbort and queries are allowed. */
+ * At most once; then only tuttiCommDestroy, tuttiCommAbort and queries are allowed. Where `comm`
+ * does not block and something is under way, returns tuttiInProgress; poll. */
 TUTTI_EXPORT tuttiResult_t tuttiCommFinalize(tuttiComm_t comm);
 
-/* Finalizes if needed and frees the communicator. Null is allowed. The handle is invalid after. */
+/* Finalizes if needed, blocking, and frees the communicator. Null is allowed. The handle is invalid
+ * after. */
 TUTTI_EXPORT tuttiResult_t tuttiCommDestroy(tuttiComm_t comm);
 
 /* Ends all work of this rank at once, from any thread, tells the peers, and frees the communicator.

@@ -126,8 +126,6 @@ Status submitWork(Collective collective, const Arguments& arguments) {
   TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, handle->ready());
   Work work;
   TUTTI_RETURN_IF_ERROR(makeWork(*communicator, collective, arguments, work));
-  const bool isPeer = collective == Collective::kSend || collective == Collective::kRecv;
-  if (arguments.count == 0 && !isPeer) return {};
   return comm::submit(*handle, std::move(work));
 }
 
@@ -152,12 +150,11 @@ tutti::base::Result<tutti::executor::BlockTable> makeTable(const size_t* counts,
   return table;
 }
 
-const std::byte* elementAt(const void* buffer, uint64_t index, tuttiDataType_t type) {
-  return static_cast<const std::byte*>(buffer) +
+// A rank without elements may have no buffer.
+std::byte* elementAt(const void* buffer, uint64_t index, tuttiDataType_t type) {
+  if (buffer == nullptr) return nullptr;
+  return static_cast<std::byte*>(const_cast<void*>(buffer)) +
          index * ir::sizeOf(static_cast<ir::DataType>(type));
-}
-std::byte* elementAt(void* buffer, uint64_t index, tuttiDataType_t type) {
-  return static_cast<std::byte*>(buffer) + index * ir::sizeOf(static_cast<ir::DataType>(type));
 }
 
 Status submitGatherOrReduceV(Collective collective, Arguments arguments, size_t ownCount,
@@ -173,25 +170,31 @@ Status submitGatherOrReduceV(Collective collective, Arguments arguments, size_t 
                                communicator->rank(), own));
   }
   const uint64_t total = std::accumulate(table.counts.begin(), table.counts.end(), uint64_t{0});
-  if (total == 0) return {};
   const bool isGather = collective == Collective::kAllGatherV;
   // A rank whose own part is empty may pass null for it.
   Work work;
   arguments.count = 0;
   TUTTI_RETURN_IF_ERROR(makeWork(*communicator, collective, arguments, work));
-  TUTTI_RETURN_IF_ERROR(isGather || own > 0 ? checkBuffer(arguments.recv, "receive") : Status());
-  TUTTI_RETURN_IF_ERROR(!isGather || own > 0 ? checkBuffer(arguments.send, "send") : Status());
+  const bool needsRecv = total > 0 && (isGather || own > 0);
+  const bool needsSend = total > 0 && (!isGather || own > 0);
+  TUTTI_RETURN_IF_ERROR(needsRecv ? checkBuffer(arguments.recv, "receive") : Status());
+  TUTTI_RETURN_IF_ERROR(needsSend ? checkBuffer(arguments.send, "send") : Status());
   work.call.count = total;
-  work.table = std::move(table);
+  if (total > 0) work.table = std::move(table);
   return comm::submit(*handle, std::move(work));
 }
 
-// Forms in which ranks know only their own counts: one message for each pair that has any.
+// Forms in which ranks know only their own counts: the collective takes its place in the order of
+// calls, then one message for each pair, also an empty one, in which both find whether they agree.
 class Messages {
  public:
-  Messages(Handle& handle, Communicator& communicator, const Arguments& arguments)
+  Messages(Handle& handle, Communicator& communicator, Collective collective,
+           const Arguments& arguments)
       : handle_(handle), communicator_(communicator), arguments_(arguments) {
     comm::groupStart();
+    Arguments whole = arguments;
+    whole.count = 0;
+    submit(collective, whole);
   }
 
   void send(const void* buffer, uint64_t count, int peer) {
@@ -210,11 +213,14 @@ class Messages {
 
  private:
   void add(Collective collective, Arguments& one, uint64_t count, int peer) {
-    if (count == 0) return;
     one.count = count;
     one.root = peer;
+    submit(collective, one);
+  }
+  void submit(Collective collective, const Arguments& arguments) {
     Work work;
-    const Status status = makeWork(communicator_, collective, one, work);
+    const Status status = makeWork(communicator_, collective, arguments, work);
+    work.isPart = !ir::isOfMessages(collective);
     (void)comm::latch(status.isOk() ? comm::submit(handle_, std::move(work)) : status);
   }
 
@@ -241,7 +247,7 @@ Status submitAllToAllV(const Arguments& arguments, const size_t* sendCounts,
   if (arguments.send != nullptr && arguments.send == arguments.recv && size > 1) {
     return invalid("all_to_all_v can not work in place: the send buffer is the receive buffer");
   }
-  Messages messages(*handle, *communicator, arguments);
+  Messages messages(*handle, *communicator, Collective::kAllToAllV, arguments);
   // Each rank starts with its right neighbour, so that not all write to one rank at once.
   for (int i = 0; i < size; ++i) {
     const int to = (communicator->rank() + i) % size;
@@ -282,7 +288,7 @@ Status submitRootedV(Collective collective, const Arguments& arguments, size_t o
     TUTTI_RETURN_IF_ERROR(
         checkBuffer(isGather ? arguments.recv : arguments.send, isGather ? "receive" : "send"));
   }
-  Messages messages(*handle, *communicator, arguments);
+  Messages messages(*handle, *communicator, collective, arguments);
   for (size_t rank = 0; isRoot && rank < table.counts.size(); ++rank) {
     const int peer = static_cast<int>(rank);
     if (isGather) {

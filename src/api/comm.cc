@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -127,21 +129,27 @@ Status checkLauncher(const std::vector<UniqueId>& ids, int nRanks) {
                       nRanks, info.launcher, info.size)};
 }
 
+// Inside a group the outermost end waits for what blocks.
+Status initialize(Handle& handle, Handle::MakeArgs makeArgs) {
+  const bool isDeferred = handle.config().isBlocking && tutti::comm::isInGroup();
+  const Status status = handle.initialize(std::move(makeArgs), isDeferred);
+  if (!isDeferred || status.code() != Code::kInProgress) return status;
+  tutti::comm::joinAtEnd(handle);
+  return {};
+}
+
+bool isUnderWayOrDone(const Status& status) {
+  return status.isOk() || status.code() == Code::kInProgress;
+}
+
 Status initRank(tuttiComm_t* result, InitArgs args) {
   if (result == nullptr) return invalid("the pointer to the new communicator is null");
   *result = nullptr;
   TUTTI_RETURN_IF_ERROR(checkRank(args.size, args.rank));
   TUTTI_RETURN_IF_ERROR(checkLauncher(args.ids, args.size));
   Handle* handle = Handle::create(args.config);
-  const bool isDeferred = args.config.isBlocking && tutti::comm::isInGroup();
-  Status status = handle->initialize(std::move(args), isDeferred);
-  if (isDeferred && status.code() == Code::kInProgress) {
-    tutti::comm::joinAtEnd(*handle);
-    status = {};
-  }
-  if (status.isOk() || status.code() == Code::kInProgress) {
-    *result = reinterpret_cast<tuttiComm_t>(handle);
-  }
+  const Status status = initialize(*handle, [args = std::move(args)] { return args; });
+  if (isUnderWayOrDone(status)) *result = reinterpret_cast<tuttiComm_t>(handle);
   return status;
 }
 
@@ -194,17 +202,27 @@ Status split(tuttiComm_t parent, int color, int key, tuttiComm_t* result,
     return invalid(fmt::format("colour {} is negative and not TUTTI_SPLIT_NOCOLOR", color));
   }
   TUTTI_ASSIGN_OR_RETURN(Handle * handle, handleOf(parent));
-  InitArgs args;
-  {
-    const Handle::Call call(*handle);  // left before the child is made: an abort waits for it
+  const auto turn = std::make_shared<std::optional<Handle::Turn>>();
+  turn->emplace(*handle);
+  TUTTI_RETURN_IF_ERROR(handle->ready().status());
+  CommConfig inherited = handle->config();
+  inherited.name.clear();
+  TUTTI_ASSIGN_OR_RETURN(const CommConfig childConfig, readConfig(config, inherited));
+  const auto makeArgs = [=]() -> base::Result<InitArgs> {
+    (*turn)->await();
     TUTTI_ASSIGN_OR_RETURN(comm::Communicator * communicator, handle->ready());
-    CommConfig inherited = handle->config();
-    inherited.name.clear();
-    TUTTI_ASSIGN_OR_RETURN(const CommConfig childConfig, readConfig(config, inherited));
-    TUTTI_ASSIGN_OR_RETURN(args, communicator->splitArgs(color, key, childConfig));
+    auto args = communicator->splitArgs(color, key, childConfig);
+    turn->reset();  // before the child is made: an abort of the parent waits for it
+    return args;
+  };
+  Handle* child = Handle::create(childConfig);
+  const Status status = initialize(*child, makeArgs);
+  if (color == TUTTI_SPLIT_NOCOLOR) {
+    handle->adopt(*child);
+  } else if (isUnderWayOrDone(status)) {
+    *result = reinterpret_cast<tuttiComm_t>(child);
   }
-  if (color == TUTTI_SPLIT_NOCOLOR) return {};
-  return initRank(result, std::move(args));
+  return status;
 }
 
 }  // namespace

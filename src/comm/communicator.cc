@@ -39,6 +39,12 @@ Status openGateAfter(device::StreamOrder& order, void* stream, const Flag& gate)
   return {};
 }
 
+bool movesNothing(const ir::Call& call) {
+  const bool isPair =
+      call.collective == ir::Collective::kSend || call.collective == ir::Collective::kRecv;
+  return ir::isOfMessages(call.collective) || (call.count == 0 && !isPair);
+}
+
 }  // namespace
 
 Communicator::~Communicator() {
@@ -61,6 +67,7 @@ base::Result<executor::Operation*> Communicator::start(Work& work, std::vector<S
   request.output = work.output;
   request.factor = work.factor;
   request.scalar = work.scalar;
+  request.isPart = work.isPart;
   const bool isAsync = work.stream != nullptr || !config_.isBlocking;
   if (!isAsync) return engine_->start(std::move(request));
   if (work.stream != nullptr) {
@@ -88,6 +95,12 @@ base::Result<ir::Plan> Communicator::planFor(const ir::Call& call, const plan::O
 
 base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFor(
     const Work& work) {
+  const auto keep = [&](executor::Programs&& made) {
+    auto programs = std::make_shared<const executor::Programs>(std::move(made));
+    if (work.table.counts.empty()) plans_.insert(work.call, programs);
+    return programs;
+  };
+  if (movesNothing(work.call)) return keep({executor::placeholder(work.call), nullptr, nullptr});
   plan::Options options;
   const auto& forced = base::processConfig().get(base::param::kAlgo);
   const auto known = plan::algorithmsFor(work.call.collective);
@@ -95,32 +108,30 @@ base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFo
   options.chunkBytes = base::processConfig().get(base::param::kChunk);
   TUTTI_ASSIGN_OR_RETURN(const ir::Plan plan, planFor(work.call, options));
   TUTTI_LOG_INFO(kTuning, "{}: {}", ir::toString(work.call), ir::toString(plan));
-  auto programs = std::make_shared<executor::Programs>();
+  executor::Programs programs;
   const auto compiled =
       [&](const base::Result<ir::Schedule>& schedule) -> base::Result<executor::Program> {
     if (!schedule.isOk()) return schedule.status();
     return executor::compile(*schedule, work.call, work.table, kStreamingBytes);
   };
-  TUTTI_ASSIGN_OR_RETURN(programs->main, compiled(schedule::lower(plan, size(), rank_)));
-  if (programs->main.needsPeerMemory) {
+  TUTTI_ASSIGN_OR_RETURN(programs.main, compiled(schedule::lower(plan, size(), rank_)));
+  if (programs.main.needsPeerMemory) {
     TUTTI_ASSIGN_OR_RETURN(auto fallback, compiled(schedule::lowerFallback(plan, size(), rank_)));
-    programs->fallback = std::make_unique<executor::Program>(std::move(fallback));
+    programs.fallback = std::make_unique<executor::Program>(std::move(fallback));
     options.algorithm.clear();
     options.allowsPeerMemory = false;
     TUTTI_ASSIGN_OR_RETURN(const ir::Plan without, plan::plan(world_, work.call, options));
     TUTTI_ASSIGN_OR_RETURN(auto staged, compiled(schedule::lower(without, size(), rank_)));
-    programs->staged = std::make_unique<executor::Program>(std::move(staged));
+    programs.staged = std::make_unique<executor::Program>(std::move(staged));
   }
   if (fabric_ != nullptr && plan::hasTable(work.call.collective)) {
     // Every rank plans for itself: with its messages goes what it found.
-    const uint64_t signature = base::hash64(ir::digest(plan), programs->main.signature);
-    for (auto* each : {&programs->main, programs->fallback.get(), programs->staged.get()}) {
+    const uint64_t signature = base::hash64(ir::digest(plan), programs.main.signature);
+    for (auto* each : {&programs.main, programs.fallback.get(), programs.staged.get()}) {
       if (each != nullptr) each->signature = signature;
     }
   }
-  std::shared_ptr<const executor::Programs> result = std::move(programs);
-  if (work.table.counts.empty()) plans_.insert(work.call, result);
-  return result;
+  return keep(std::move(programs));
 }
 
 Status Communicator::finalize() {

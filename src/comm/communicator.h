@@ -54,6 +54,7 @@ struct Work {
   device::Factor factor;
   const void* scalar = nullptr;  // with a stream: where the factor's bits are once its turn comes
   executor::BlockTable table;    // V forms that all ranks know
+  bool isPart = false;           // a message of the collective that was given to the engine last
 };
 
 // What later work of a stream is to wait for.

@@ -34,6 +34,11 @@ bool isPointToPoint(const Work& work) {
          work.call.collective == ir::Collective::kRecv;
 }
 
+// The messages of a collective come right after it.
+bool comesFirst(const Item& item) {
+  return !isPointToPoint(item.work) && !ir::isOfMessages(item.work.call.collective);
+}
+
 // Later work of `follower` waits for earlier work of `leader`.
 Status followStream(device::StreamOrder& order, void* leader, void* follower) {
   struct Passing {
@@ -111,8 +116,7 @@ Status runSelfCopies(std::vector<Item>& items) {
 // Starts everything, collectives before sends and receives, then waits for what blocks.
 Status run(std::vector<Item>& items) {
   TUTTI_RETURN_IF_ERROR(runSelfCopies(items));
-  std::stable_partition(items.begin(), items.end(),
-                        [](const Item& item) { return !isPointToPoint(item.work); });
+  std::stable_partition(items.begin(), items.end(), comesFirst);
   std::vector<Engine::Pending> pending;
   std::vector<Engine*> engines;  // of everything that was started
   std::vector<StreamHold> holds;

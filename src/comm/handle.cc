@@ -57,10 +57,14 @@ base::Result<Handle*> Handle::from(void* pointer) {
 }
 
 Status Handle::initialize(InitArgs args, bool inThread) {
-  if (config_.isBlocking && !inThread) return initializeNow(args);
-  const std::lock_guard lock(initMutex_);
-  initThread_ = std::thread([this, args = std::move(args)] {
-    const Status status = initializeNow(args);
+  return initialize([args = std::move(args)] { return args; }, inThread);
+}
+
+Status Handle::initialize(MakeArgs makeArgs, bool inThread) {
+  if (config_.isBlocking && !inThread) return initializeNow(makeArgs);
+  const std::lock_guard lock(threadMutex_);
+  thread_ = std::thread([this, makeArgs = std::move(makeArgs)] {
+    const Status status = initializeNow(makeArgs);
     if (!status.isOk()) TUTTI_LOG_WARN("init failed: {}", status.toString());
   });
   return {Code::kInProgress, 0, "the communicator is being made; poll tuttiCommGetAsyncError"};
@@ -69,9 +73,11 @@ Status Handle::initialize(InitArgs args, bool inThread) {
 namespace {
 
 // Also the body of threads, which no exception may leave.
-base::Result<std::unique_ptr<Communicator>> createGuarded(const InitArgs& args,
+base::Result<std::unique_ptr<Communicator>> createGuarded(const Handle::MakeArgs& makeArgs,
                                                           const std::atomic<bool>* isAborted) {
   try {
+    TUTTI_ASSIGN_OR_RETURN(const InitArgs args, makeArgs());
+    if (args.size == 0) return std::unique_ptr<Communicator>();
     return Communicator::create(args, isAborted);
   } catch (const std::exception& error) {
     return base::failureOf(error);
@@ -80,12 +86,16 @@ base::Result<std::unique_ptr<Communicator>> createGuarded(const InitArgs& args,
 
 }  // namespace
 
-Status Handle::initializeNow(const InitArgs& args) {
-  auto communicator = createGuarded(args, &isAborted_);
+Status Handle::initializeNow(const MakeArgs& makeArgs) {
+  auto communicator = createGuarded(makeArgs, &isAborted_);
   if (!communicator.isOk()) {
     remember(communicator.status());
     state_.store(State::kFailed, std::memory_order_release);
     return communicator.status();
+  }
+  if (*communicator == nullptr) {
+    state_.store(State::kGone, std::memory_order_release);
+    return {};
   }
   communicator_ = communicator.take();
   config_ = communicator_->config();
@@ -119,19 +129,68 @@ base::Result<Communicator*> Handle::queryable() {
 }
 
 Status Handle::finalize() {
-  if (!isForeign()) joinInitThread();
+  if (!isForeign()) joinThread();
   const Call call(*this);
-  TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, ready());
-  const Status status = communicator->finalize();
+  TUTTI_RETURN_IF_ERROR(ready().status());
+  const bool inThread = !config_.isBlocking && isBusy();
   auto expected = State::kReady;  // else an abort came in between
+  if (!inThread) {
+    const Status status = finalizeNow();
+    state_.compare_exchange_strong(expected, State::kFinalized, std::memory_order_seq_cst);
+    return status;
+  }
+  isFinalizing_.store(true, std::memory_order_release);
   state_.compare_exchange_strong(expected, State::kFinalized, std::memory_order_seq_cst);
-  return status;
+  const std::lock_guard lock(threadMutex_);
+  thread_ = std::thread([this, inside = std::make_unique<Call>(*this)] {
+    remember(finalizeNow());
+    isFinalizing_.store(false, std::memory_order_release);
+  });
+  return {Code::kInProgress, 0, "operations are under way; poll tuttiCommGetAsyncError"};
+}
+
+// The caller is inside a Call.
+Status Handle::finalizeNow() {
+  awaitTurns();
+  return communicator_->finalize();
+}
+
+bool Handle::isBusy() {
+  const std::lock_guard lock(turnMutex_);
+  return turnsTaken_ != turnsEnded_ || communicator_->engine().hasAsync();
+}
+
+void Handle::adopt(Handle& other) {
+  const std::lock_guard lock(mutex_);
+  adopted_.push_back(&other);
+}
+
+Handle::Turn::Turn(Handle& handle) : call_(handle), handle_(handle) {
+  const std::lock_guard lock(handle.turnMutex_);
+  number_ = handle.turnsTaken_++;
+}
+
+void Handle::Turn::await() {
+  std::unique_lock lock(handle_.turnMutex_);
+  handle_.turnEnded_.wait(lock, [&] { return handle_.turnsEnded_ == number_; });
+}
+
+Handle::Turn::~Turn() {
+  await();
+  const std::lock_guard lock(handle_.turnMutex_);
+  ++handle_.turnsEnded_;
+  handle_.turnEnded_.notify_all();
+}
+
+void Handle::awaitTurns() {
+  std::unique_lock lock(turnMutex_);
+  turnEnded_.wait(lock, [&] { return turnsEnded_ == turnsTaken_; });
 }
 
 Status Handle::destroy() {
   if (!isForeign()) {
     if (state() == State::kInitializing) cancelInit();  // nobody will use what is being made
-    joinInitThread();
+    joinThread();
   }
   // A failure that was already reported does not make destroying one.
   if (state() == State::kReady && !isForeign()) static_cast<void>(finalize());
@@ -142,7 +201,7 @@ void Handle::cancelInit() { isAborted_.store(true, std::memory_order_release); }
 
 Status Handle::abort() {
   cancelInit();
-  if (!isForeign()) joinInitThread();
+  if (!isForeign() && state() == State::kInitializing) joinThread();
   {
     const Call call(*this);
     if (state() == State::kGone) return gone();
@@ -165,19 +224,23 @@ bool Handle::free() {
   while (callsInside_.load(std::memory_order_seq_cst) > 0) {
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
+  joinThread();
   communicator_.reset();
+  const std::lock_guard lock(mutex_);
+  for (Handle* other : adopted_) other->joinThread();
+  adopted_.clear();
   return true;
 }
 
 Status Handle::awaitInit() {
-  joinInitThread();
+  joinThread();
   return state() == State::kFailed ? firstFailure() : Status();
 }
 
 // Whoever comes second waits as well.
-void Handle::joinInitThread() {
-  const std::lock_guard lock(initMutex_);
-  if (initThread_.joinable()) initThread_.join();
+void Handle::joinThread() {
+  const std::lock_guard lock(threadMutex_);
+  if (thread_.joinable()) thread_.join();
 }
 
 Status Handle::asyncStatus() {
@@ -190,7 +253,9 @@ Status Handle::asyncStatus() {
   }
   const Call call(*this);
   TUTTI_ASSIGN_OR_RETURN(Communicator * communicator, queryable());
-  const Status status = communicator->asyncStatus();
+  Status status = communicator->asyncStatus();
+  const bool isUnderWay = !config_.isBlocking && (isFinalizing_.load() || isBusy());
+  if (status.isOk() && isUnderWay) return {Code::kInProgress, 0, "operations are under way"};
   if (status.code() != Code::kInProgress) remember(status);
   return status;
 }

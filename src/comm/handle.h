@@ -5,11 +5,14 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "src/base/fork.h"
 #include "src/base/status.h"
@@ -27,10 +30,16 @@ class Handle {
   // The handle behind a user's pointer; null, or a pointer that is none, is an error.
   static base::Result<Handle*> from(void* pointer);
 
+  // Finds out what to join; runs where the joining does. A size of 0: nothing, the handle is gone.
+  using MakeArgs = std::function<base::Result<InitArgs>()>;
+
   // Joins, in this thread or (non-blocking, or `inThread`) in one of its own: in progress then.
+  base::Status initialize(MakeArgs makeArgs, bool inThread = false);
   base::Status initialize(InitArgs args, bool inThread = false);
   // Waits for that thread, if there is one; how it ended.
   base::Status awaitInit();
+  // Waits for the thread of `other`, which nobody else knows, before this one goes.
+  void adopt(Handle& other);
 
   State state() const { return state_.load(std::memory_order_seq_cst); }
   const CommConfig& config() const { return config_; }
@@ -43,6 +52,7 @@ class Handle {
 
   // What is being made in another thread ends early, with an error. Any thread.
   void cancelInit();
+  // In progress where the communicator does not block and something is under way.
   base::Status finalize();
   base::Status destroy();
   base::Status abort();
@@ -67,10 +77,29 @@ class Handle {
     Handle& handle_;
   };
 
+  // A turn at the control plane, on which ranks meet in the order of their calls: turns come in the
+  // order in which they were taken, in whatever thread. While one lives, abort() waits.
+  class Turn {
+   public:
+    explicit Turn(Handle& handle);
+    ~Turn();
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    void await();  // blocks until the turns before it have ended
+
+   private:
+    Call call_;
+    Handle& handle_;
+    uint64_t number_;
+  };
+
  private:
   explicit Handle(const CommConfig& config) : config_(config) {}
-  base::Status initializeNow(const InitArgs& args);
-  void joinInitThread();
+  base::Status initializeNow(const MakeArgs& makeArgs);
+  base::Status finalizeNow();
+  bool isBusy();
+  void awaitTurns();
+  void joinThread();
   bool free();
   // In a child of the process that made it, whose peers and threads are the parent's.
   bool isForeign() const { return generation_ != base::forkGeneration(); }
@@ -83,10 +112,15 @@ class Handle {
   std::atomic<int> callsInside_{0};
   std::atomic<bool> isAborted_{false};
   std::unique_ptr<Communicator> communicator_;
-  std::mutex initMutex_;
-  std::thread initThread_;  // under initMutex_
-  std::mutex mutex_;        // failure_
+  std::mutex threadMutex_;
+  std::thread thread_;  // makes or finalizes the communicator; under threadMutex_
+  std::atomic<bool> isFinalizing_{false};
+  std::mutex turnMutex_;
+  std::condition_variable turnEnded_;
+  uint64_t turnsTaken_ = 0, turnsEnded_ = 0;  // under turnMutex_
+  std::mutex mutex_;                          // failure_, adopted_
   base::Status failure_;
+  std::vector<Handle*> adopted_;
 };
 
 }  // namespace tutti::comm

@@ -8,6 +8,7 @@
 
 #include "src/base/clock.h"
 #include "src/base/errors.h"
+#include "src/base/hash.h"
 #include "src/executor/progress_thread.h"
 #include "src/executor/waiter.h"
 #include "transports/segment.h"
@@ -55,6 +56,8 @@ void Engine::admit(Operation& operation) {
   operation.lanes.assign(program.lanes.size(), {});
   operation.number = program.isCollective ? nextNumber_++ : 0;
   operation.signature = program.signature;
+  operation.part = 0;
+  operation.stillSinceNs = 0;
   if (program.isCollective) {
     // Ranks that disagreed once, without one reading from the other, notice at the next operation.
     history_ = (history_ ^ program.signature) * 0x9e3779b97f4a7c15u;
@@ -64,6 +67,10 @@ void Engine::admit(Operation& operation) {
     auto& peer = peers_[static_cast<size_t>(program.call.root)];
     const bool isSend = program.call.collective == ir::Collective::kSend;
     operation.turn = isSend ? peer.sendsQueued++ : peer.receivesQueued++;
+    if (operation.request.isPart) {
+      operation.part = nextNumber_ - 1;
+      operation.signature = base::hash64(history_, program.signature);
+    }
   }
   active_.push_back(&operation);
 }
@@ -172,15 +179,18 @@ bool Engine::progress() {
     if (!operation.isStarted) {
       if (!mayStart(operation)) continue;
       operation.isStarted = true;
+      operation.stillSinceNs = 0;
       hasMoved = true;
     }
-    hasMoved |= advance(operation);
+    if (advance(operation)) {
+      operation.stillSinceNs = 0;
+      hasMoved = true;
+    }
     if (hasFailed()) [[unlikely]] {
       failLocked(failure());
       return true;
     }
   }
-  if (hasMoved) stillSinceNs_ = 0;
   return hasMoved;
 }
 

@@ -117,9 +117,9 @@ class Engine {
     if (spinNs_ < options_.wait.spinNs) spinNs_ = std::min(2 * spinNs_, options_.wait.spinNs);
   }
 
-  // Gives up if there is a reason: ranks that disagree, a peer that is gone, nothing moved for
-  // longer than the timeout. The time counts from the first look after the last move, so a driver
-  // looks every few milliseconds while it waits.
+  // Gives up if there is a reason: ranks that disagree, a peer that is gone, an operation that did
+  // not move for longer than the timeout. The time counts from the first look after its last move,
+  // so a driver looks every few milliseconds while it waits.
   void lookForFailures();
 
   // For the progress thread: as progress and lookForFailures, but only while there is asynchronous
@@ -231,7 +231,10 @@ class Engine {
 
   base::Status findMismatch(const Operation& operation) const;
   base::Status findDeparture() const;
+  bool differs(ir::Rank rank, uint64_t number) const;
   base::Status mismatch(const Operation& operation, ir::Rank rank) const;
+  base::Status pairMismatch(const Operation& operation, ir::Rank rank) const;
+  std::string nameOf(const Operation& operation) const;
   uint64_t firstDifference(ir::Rank rank, uint64_t number) const;
   base::Status timeoutReport(const Operation& operation) const;
   std::vector<ir::Rank> lateRanks(const Operation& operation) const;
@@ -257,7 +260,6 @@ class Engine {
   uint64_t completedOps_ = 0;
   uint64_t leastCompleted_ = 0;  // by any peer, at least
   uint64_t spinNs_;
-  int64_t stillSinceNs_ = 0;  // since when nothing has moved; 0: something has
 
   std::mutex mutex_;
   std::atomic<int> asyncCount_{0};

@@ -26,6 +26,7 @@ struct Request {
   const void* input = nullptr;
   void* output = nullptr;
   device::Factor factor;         // of this rank's contribution
+  bool isPart = false;           // send, receive: part of the collective that was started last
   const void* scalar = nullptr;  // where the factor's bits are read once the gate is open; null: no
   // Order against a stream, both or neither: the operation starts once *gate is non-zero, and sets
   // *release and notifies `order` when it is done.
@@ -54,11 +55,14 @@ struct Operation {
   const Programs* programs = nullptr;
   const Program* program = nullptr;
   uint64_t number = 0;     // of this collective in the communicator, from 1; 0: send or receive
-  uint64_t signature = 0;  // of the call and, for a collective, of all before it
+  uint64_t part = 0;       // send, receive: number of the collective it is part of; 0: of none
+  uint64_t signature = 0;  // of the call and, for a collective and its parts, of all before it
   uint64_t turn = 0;       // send, receive: place in the queue of its peer and direction
   bool isStarted = false;
   bool isDone = false;
   bool isAsync = false;
+  int64_t stillSinceNs = 0;  // it has waited for peers since then; 0: it moved, or its turn has
+                             // not come
   base::Status status;
   std::vector<LaneState> lanes;
   std::vector<Attachment> attachments;  // by rank, once attached

@@ -359,6 +359,14 @@ void simplify(Program& program, FlatStep& step) {
 
 }  // namespace
 
+Program placeholder(const ir::Call& call) {
+  Program program;
+  program.call = call;
+  program.algorithm = ir::isOfMessages(call.collective) ? "send_recv" : "none";
+  program.signature = ir::signature(call);
+  return program;
+}
+
 base::Result<Program> compile(const ir::Schedule& schedule, const ir::Call& call,
                               const BlockTable& table, uint64_t streamingBytes) {
   const bool hasTable = !table.counts.empty();

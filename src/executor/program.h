@@ -100,6 +100,11 @@ struct BlockTable {
   std::vector<uint64_t> displs;
 };
 
+// A collective that moves nothing itself, and is done as soon as its turn comes: one of no
+// elements, or one of messages, which follow it. It takes its place in the order of calls all the
+// same, so that ranks that disagree notice.
+Program placeholder(const ir::Call& call);
+
 // Fails only where the schedule breaks ir::Limits or the table has the wrong length.
 base::Result<Program> compile(const ir::Schedule& schedule, const ir::Call& call,
                               const BlockTable& table, uint64_t streamingBytes);

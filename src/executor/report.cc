@@ -30,11 +30,6 @@ const OpRecord& recordOf(const transports::SegmentView& segment, uint64_t number
   return segment.header().log[number % transports::kOpLogSize];
 }
 
-std::string operationName(const Operation& operation) {
-  const auto text = ir::toString(operation.program->call);
-  return operation.number == 0 ? text : fmt::format("operation {} ({})", operation.number, text);
-}
-
 }  // namespace
 
 void Engine::lookForFailures() {
@@ -53,9 +48,12 @@ void Engine::lookForFailuresAsync() {
 void Engine::lookLocked() {
   if (hasFailed()) return;
   const int64_t now = base::nowNs();
-  if (stillSinceNs_ == 0) stillSinceNs_ = now;
   for (auto* operation : active_) {
-    if (!isWaitingForPeers(*operation)) continue;
+    if (!isWaitingForPeers(*operation)) {
+      operation->stillSinceNs = 0;
+      continue;
+    }
+    if (operation->stillSinceNs == 0) operation->stillSinceNs = now;
     if (auto status = findMismatch(*operation); !status.isOk()) return fail(std::move(status));
   }
   Status external = options_.externalFailure ? options_.externalFailure() : Status();
@@ -65,15 +63,19 @@ void Engine::lookLocked() {
     if (!progress()) fail(std::move(external));
     return;
   }
-  const auto waitedMs = (now - stillSinceNs_) / 1'000'000;
-  if (options_.timeout.count() == 0 || waitedMs < options_.timeout.count()) return;
+  if (options_.timeout.count() == 0) return;
   for (auto* operation : active_) {
-    if (isWaitingForPeers(*operation)) return fail(timeoutReport(*operation));
+    const auto waitedMs = (now - operation->stillSinceNs) / 1'000'000;
+    const bool isStuck = operation->stillSinceNs != 0 && waitedMs >= options_.timeout.count();
+    if (isStuck) return fail(timeoutReport(*operation));
   }
 }
 
 Status Engine::findMismatch(const Operation& operation) const {
-  if (operation.number == 0) return {};
+  if (operation.number == 0) {
+    const ir::Rank rank = operation.program->call.root;
+    return differs(rank, operation.part) ? mismatch(operation, rank) : Status();
+  }
   for (ir::Rank rank = 0; rank < options_.size; ++rank) {
     const auto& peer = peers_[static_cast<size_t>(rank)];
     if (peer.connection == nullptr) continue;
@@ -85,23 +87,18 @@ Status Engine::findMismatch(const Operation& operation) const {
 }
 
 Status Engine::mismatch(const Operation& operation, ir::Rank rank) const {
-  const auto mine = ir::toString(operation.program->call);
-  if (operation.number == 0) {
-    const bool isSend = operation.program->call.collective == ir::Collective::kSend;
-    return {Code::kInvalidUsage, base::kErrCollectiveMismatch,
-            fmt::format("{} and the {} it meets on {} differ in count or type; make them equal",
-                        mine, isSend ? "receive" : "send", describe(rank))};
-  }
-  const auto number = firstDifference(rank, operation.number);
+  const bool isPair = operation.number == 0;
+  if (isPair && !differs(rank, operation.part)) return pairMismatch(operation, rank);
+  const uint64_t at = isPair ? operation.part : operation.number;
+  const auto number = firstDifference(rank, at);
   const auto& record = recordOf(peers_[static_cast<size_t>(rank)].segment, number);
   const auto& own = recordOf(options_.segment, number);
   const bool isKnown = record.number.load(std::memory_order_acquire) == number;
   const auto theirs = isKnown ? ir::toString(callOf(record)) : std::string("something else");
-  const auto ours = number == operation.number ? mine : ir::toString(callOf(own));
-  const auto collective =
-      number == operation.number ? operation.program->call.collective : callOf(own).collective;
-  const bool hasCounts =
-      collective == ir::Collective::kAllGatherV || collective == ir::Collective::kReduceScatterV;
+  const ir::Call call = number == operation.number ? operation.program->call : callOf(own);
+  const auto ours = ir::toString(call);
+  const bool hasCounts = call.collective == ir::Collective::kAllGatherV ||
+                         call.collective == ir::Collective::kReduceScatterV;
   if (theirs == ours && !hasCounts) {
     return {Code::kInvalidUsage, base::kErrCollectiveMismatch,
             fmt::format("ranks disagree on operation {} ({}): {} and this rank ({}) planned it "
@@ -122,16 +119,52 @@ Status Engine::mismatch(const Operation& operation, ir::Rank rank) const {
                       number, describe(rank), theirs, options_.rank, ours)};
 }
 
+// A message that is not what this rank expects next from or for `rank`, though the two agree on the
+// collectives as far as their logs tell.
+Status Engine::pairMismatch(const Operation& operation, ir::Rank rank) const {
+  const bool isSend = operation.program->call.collective == ir::Collective::kSend;
+  const auto* other = isSend ? "receive" : "send";
+  if (operation.part == 0) {
+    return {Code::kInvalidUsage, base::kErrCollectiveMismatch,
+            fmt::format("{} and the {} it meets on {} differ in count or type, or that is part of "
+                        "a collective; make them equal",
+                        nameOf(operation), other, describe(rank))};
+  }
+  return {Code::kInvalidUsage, base::kErrCollectiveMismatch,
+          fmt::format("{} and the {} it meets on {} differ in count, or that is of another call; "
+                      "both ranks must make the same calls in the same order, with the same counts "
+                      "for what passes between them",
+                      nameOf(operation), other, describe(rank))};
+}
+
+// Do the logs of this rank and `rank` say that they disagree on collective `number`? 0: no.
+bool Engine::differs(ir::Rank rank, uint64_t number) const {
+  const auto& peer = peers_[static_cast<size_t>(rank)];
+  if (number == 0 || peer.connection == nullptr) return false;
+  const auto& mine = recordOf(options_.segment, number);
+  const auto& other = recordOf(peer.segment, number);
+  const bool areKnown = mine.number.load(std::memory_order_acquire) == number &&
+                        other.number.load(std::memory_order_acquire) == number;
+  return areKnown && mine.signature.load() != other.signature.load();
+}
+
+// "operation 3 (all_reduce of 5 float, sum)"; a message names what it is part of.
+std::string Engine::nameOf(const Operation& operation) const {
+  const auto text = ir::toString(operation.program->call);
+  if (operation.number != 0) return fmt::format("operation {} ({})", operation.number, text);
+  if (operation.part == 0) return text;
+  const auto& record = recordOf(options_.segment, operation.part);
+  const bool isKnown = record.number.load(std::memory_order_acquire) == operation.part;
+  const auto whole = isKnown ? fmt::format(" ({})", ir::toString(callOf(record))) : std::string();
+  return fmt::format("the {} of operation {}{}", text, operation.part, whole);
+}
+
 // The oldest operation in both logs on which this rank and `rank` disagree, at most `number`.
 uint64_t Engine::firstDifference(ir::Rank rank, uint64_t number) const {
-  const auto& theirs = peers_[static_cast<size_t>(rank)].segment;
   const uint64_t oldest =
       number >= transports::kOpLogSize ? number - transports::kOpLogSize + 1 : 1;
   for (uint64_t at = oldest; at < number; ++at) {
-    const auto& mine = recordOf(options_.segment, at);
-    const auto& other = recordOf(theirs, at);
-    const bool areKnown = mine.number.load() == at && other.number.load() == at;
-    if (areKnown && mine.signature.load() != other.signature.load()) return at;
+    if (differs(rank, at)) return at;
   }
   return number;
 }
@@ -150,7 +183,7 @@ Status Engine::findDeparture() const {
       if (state == transports::RankState::kLeft) {
         return {Code::kRemoteError, base::kErrPeerLeft,
                 fmt::format("{} has left the communicator, but {} waits for it", describe(rank),
-                            operationName(*operation))};
+                            nameOf(*operation))};
       }
       if (state == transports::RankState::kFailed) {
         return {Code::kRemoteError, base::kErrPeerAborted,
@@ -227,7 +260,7 @@ Status Engine::timeoutReport(const Operation& operation) const {
     return {Code::kTimeout, base::kErrCollectiveTimeout,
             fmt::format("{}: {} did not arrive within {:g} s; if that is not a hang, raise "
                         "TUTTI_TIMEOUT",
-                        operationName(operation), describeAll(late), seconds)};
+                        nameOf(operation), describeAll(late), seconds)};
   }
   std::vector<ir::Rank> slow;
   for (ir::Rank rank = 0; rank < options_.size; ++rank) {
@@ -236,7 +269,7 @@ Status Engine::timeoutReport(const Operation& operation) const {
   return {Code::kTimeout, base::kErrCollectiveTimeout,
           fmt::format("{}: all ranks arrived, but {} made no progress for {:g} s; stopped, or "
                       "starved of processor time",
-                      operationName(operation), describeAll(slow), seconds)};
+                      nameOf(operation), describeAll(slow), seconds)};
 }
 
 }  // namespace tutti::executor

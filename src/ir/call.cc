@@ -30,7 +30,10 @@ uint64_t signature(const Call& call) {
 }
 
 std::string toString(const Call& call) {
-  std::string text = fmt::format("{} of {} {}", name(call.collective), call.count, name(call.type));
+  std::string text =
+      isOfMessages(call.collective)
+          ? fmt::format("{} of {}", name(call.collective), name(call.type))
+          : fmt::format("{} of {} {}", name(call.collective), call.count, name(call.type));
   if (isReducing(call.collective)) text += fmt::format(", {}", name(call.op));
   switch (call.collective) {
     case Collective::kReduce:

@@ -16,7 +16,7 @@ struct Call {
   RedOp op = RedOp::kSum;  // meaningful where isReducing(collective)
   // Elements, as the API function counts them: the whole vector for all_reduce, reduce, broadcast,
   // send and recv; one rank's block for all_gather, reduce_scatter, all_to_all, gather, scatter;
-  // for the V forms the sum of `counts`.
+  // for the V forms the sum of `counts`, but 0 where isOfMessages(collective).
   uint64_t count = 0;
   Rank root = 0;  // the root, or the peer of kSend and kRecv
 

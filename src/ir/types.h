@@ -89,6 +89,12 @@ constexpr bool hasRoot(Collective collective) {
          collective == Collective::kGatherV || collective == Collective::kScatterV;
 }
 
+// Is it made of sends and receives, because no rank knows the counts of all others?
+constexpr bool isOfMessages(Collective collective) {
+  return collective == Collective::kAllToAllV || collective == Collective::kGatherV ||
+         collective == Collective::kScatterV;
+}
+
 // Names as the tools print them: "float", "int8", "bfloat16", "f8e4m3" ... (nccl-tests' spelling).
 std::string_view name(DataType type);
 // "sum", "prod", "max", "min", "avg", "premulsum".

@@ -152,6 +152,33 @@ TEST_P(Abort, OfOneRankDuringInit) {
   });
 }
 
+// Blocking or not, a split that the others do not come to ends with its parent.
+TEST_P(Abort, DuringSplit) {
+  runRanks(GetParam(), [](RankContext& context) {
+    tuttiComm_t comm = context.comm();
+    if (context.rank() == 0) {
+      std::thread aborter([&] {
+        sleepMs(50);
+        TUTTI_REQUIRE(context, tuttiCommAbort(comm));
+      });
+      const int64_t start = nowNs();
+      tuttiComm_t half = nullptr;
+      TUTTI_CHECK(context, tuttiCommSplit(comm, 0, 0, &half, nullptr) != tuttiSuccess);
+      TUTTI_CHECK(context, half == nullptr);
+      aborter.join();
+      TUTTI_CHECK(context, secondsSince(start) < 5);
+      context.setComm(nullptr);
+      context.board().values[0].store(1);
+      return;
+    }
+    context.awaitValue(0, 1);
+    Exercise one(context, {.kind = Kind::kAllReduce, .count = 100});
+    TUTTI_CHECK(context, one.call() == tuttiRemoteError);
+    requireNamed(context, 0);
+    giveUpComm(context);
+  });
+}
+
 TEST_P(Abort, WithWorkOnAStream) {
   runRanks(GetParam(), [](RankContext& context) {
     tuttiStream_t stream = nullptr;

@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <set>
+#include <span>
 #include <thread>
 
 #include "tests/faults/faults.h"
@@ -182,6 +184,46 @@ TEST(StoppedRank, IsNamedWithinTwiceTheTimeout) {
     requireNamed(context, 2);
     giveUpComm(context);
     if (stopper.joinable()) stopper.join();
+  });
+}
+
+// Stops this process once `value` is no longer 0, which the library writes meanwhile.
+[[gnu::no_sanitize_thread]] void stopOnceWritten(const volatile int32_t* value) {
+  while (*value == 0) sched_yield();
+  ::kill(getpid(), SIGSTOP);
+}
+
+// The root has given up meanwhile and uses its buffer for something else: what the other one
+// returns as a success must have been one.
+TEST(StoppedRank, ThatGoesOnReturnsNoWrongData) {
+  constexpr size_t kCount = 24 << 20;
+  RunOptions options;
+  options.setting = {Launch::kProcesses, 2};
+  options.timeoutMs = 500;
+  runRanks(options, [&](RankContext& context) {
+    void* memory = nullptr;
+    TUTTI_REQUIRE(context, tuttiMemAlloc(&memory, kCount * sizeof(int32_t)));
+    const std::span<int32_t> values(static_cast<int32_t*>(memory), kCount);
+    std::fill(values.begin(), values.end(), context.rank() == 0 ? 7 : 0);
+    const auto broadcast = [&] {
+      return tuttiBcast(memory, kCount, tuttiInt32, 0, context.comm(), nullptr);
+    };
+    if (context.rank() == 1) {
+      context.board().values[1].store(static_cast<uint64_t>(getpid()));
+      std::thread stopper(stopOnceWritten, &values[kCount / 4]);
+      const auto result = broadcast();
+      stopper.join();
+      const bool isRight =
+          std::all_of(values.begin(), values.end(), [](int32_t value) { return value == 7; });
+      TUTTI_CHECK(context, result == tuttiRemoteError || (result == tuttiSuccess && isRight));
+    } else {
+      const auto result = broadcast();
+      std::fill(values.begin(), values.end(), -1);
+      ::kill(static_cast<pid_t>(context.board().values[1].load()), SIGCONT);
+      if (result != tuttiSuccess) requireNamed(context, 1);
+    }
+    giveUpComm(context);
+    TUTTI_REQUIRE(context, tuttiMemFree(memory));
   });
 }
 

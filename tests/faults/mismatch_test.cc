@@ -53,37 +53,91 @@ auto allGatherV(size_t first) {
   };
 }
 
+// Every rank sends each other 10 elements, but `toZero` to rank 0.
+auto allToAllV(size_t toZero) {
+  return [=](tuttiComm_t comm, int32_t* send, int32_t* recv) {
+    int size = 0;
+    (void)tuttiCommCount(comm, &size);
+    const std::vector<size_t> receives(static_cast<size_t>(size), 10);
+    std::vector<size_t> sends = receives;
+    int rank = 0;
+    (void)tuttiCommUserRank(comm, &rank);
+    if (rank != 0) sends[0] = toZero;
+    return tuttiAllToAllV(send, sends.data(), nullptr, recv, receives.data(), nullptr, tuttiInt32,
+                          comm, nullptr);
+  };
+}
+auto gatherV(int root, size_t count) {
+  return [=](tuttiComm_t comm, int32_t* send, int32_t* recv) {
+    int size = 0;
+    (void)tuttiCommCount(comm, &size);
+    const std::vector<size_t> counts(static_cast<size_t>(size), count);
+    return tuttiGatherV(send, count, recv, counts.data(), nullptr, tuttiInt32, root, comm, nullptr);
+  };
+}
+auto scatterV(int root, size_t count) {
+  return [=](tuttiComm_t comm, int32_t* send, int32_t* recv) {
+    int size = 0;
+    (void)tuttiCommCount(comm, &size);
+    const std::vector<size_t> counts(static_cast<size_t>(size), count);
+    return tuttiScatterV(send, counts.data(), nullptr, recv, count, tuttiInt32, root, comm,
+                         nullptr);
+  };
+}
+auto sendToZero(size_t count) {
+  return [=](tuttiComm_t comm, int32_t* send, int32_t*) {
+    return tuttiSend(send, count, tuttiInt32, 0, comm, nullptr);
+  };
+}
+
 std::vector<Disagreement> disagreements() {
-  return {{"count",
-           allReduce(100, tuttiInt32, tuttiSum),
-           allReduce(101, tuttiInt32, tuttiSum),
-           {"all_reduce of 100", "all_reduce of 101"}},
-          {"large_count",
-           allReduce(4000, tuttiInt32, tuttiSum),
-           allReduce(4001, tuttiInt32, tuttiSum),
-           {"all_reduce of 4000", "all_reduce of 4001"}},
-          {"small_and_large",
-           allReduce(1, tuttiInt32, tuttiSum),
-           allReduce(4096, tuttiInt32, tuttiSum),
-           {"all_reduce of 1 ", "all_reduce of 4096"}},
-          {"type",
-           allReduce(100, tuttiInt32, tuttiSum),
-           allReduce(100, tuttiFloat32, tuttiSum),
-           {"int32", "float"}},
-          {"operator",
-           allReduce(100, tuttiInt32, tuttiSum),
-           allReduce(100, tuttiInt32, tuttiMax),
-           {"sum", "max"}},
-          {"root", broadcast(100, 0), broadcast(100, 1), {"from rank 0", "from rank 1"}},
-          {"collective",
-           allReduce(100, tuttiInt32, tuttiSum),
-           broadcast(100, 0),
-           {"all_reduce", "broadcast"}},
-          {"collective_and_count",
-           allGather(10),
-           allReduce(1000, tuttiInt32, tuttiSum),
-           {"all_gather", "all_reduce"}},
-          {"counts_of_blocks", allGatherV(5), allGatherV(15), {"counts of the blocks"}}};
+  return {
+      {"count",
+       allReduce(100, tuttiInt32, tuttiSum),
+       allReduce(101, tuttiInt32, tuttiSum),
+       {"all_reduce of 100", "all_reduce of 101"}},
+      {"large_count",
+       allReduce(4000, tuttiInt32, tuttiSum),
+       allReduce(4001, tuttiInt32, tuttiSum),
+       {"all_reduce of 4000", "all_reduce of 4001"}},
+      {"small_and_large",
+       allReduce(1, tuttiInt32, tuttiSum),
+       allReduce(4096, tuttiInt32, tuttiSum),
+       {"all_reduce of 1 ", "all_reduce of 4096"}},
+      {"type",
+       allReduce(100, tuttiInt32, tuttiSum),
+       allReduce(100, tuttiFloat32, tuttiSum),
+       {"int32", "float"}},
+      {"operator",
+       allReduce(100, tuttiInt32, tuttiSum),
+       allReduce(100, tuttiInt32, tuttiMax),
+       {"sum", "max"}},
+      {"root", broadcast(100, 0), broadcast(100, 1), {"from rank 0", "from rank 1"}},
+      {"collective",
+       allReduce(100, tuttiInt32, tuttiSum),
+       broadcast(100, 0),
+       {"all_reduce", "broadcast"}},
+      {"collective_and_count",
+       allGather(10),
+       allReduce(1000, tuttiInt32, tuttiSum),
+       {"all_gather", "all_reduce"}},
+      {"counts_of_blocks", allGatherV(5), allGatherV(15), {"counts of the blocks"}},
+      {"nothing",
+       allReduce(100, tuttiInt32, tuttiSum),
+       allReduce(0, tuttiInt32, tuttiSum),
+       {"all_reduce of 100 ", "all_reduce of 0 "}},
+      {"more_to_one", allToAllV(10), allToAllV(11), {"of 10 int32 from rank 1", "all_to_all_v"}},
+      {"nothing_to_one", allToAllV(10), allToAllV(0), {"of 10 int32 from rank 1"}},
+      {"something_for_nothing", allToAllV(10), allToAllV(4000), {"of 10 int32 from rank 1"}},
+      {"one_gathers_less", gatherV(0, 10), gatherV(0, 9), {"of 10 int32 from rank 1", "gather"}},
+      {"one_gathers_nothing", gatherV(0, 10), gatherV(0, 0), {"of 10 int32 from rank 1"}},
+      {"roots", gatherV(0, 10), gatherV(1, 10), {"gather_v", "rank 0", "rank 1"}},
+      {"other_messages", gatherV(0, 10), scatterV(0, 10), {"gather_v", "scatter_v"}},
+      {"messages_and_collective",
+       scatterV(1, 10),
+       allReduce(100, tuttiInt32, tuttiSum),
+       {"scatter_v", "all_reduce of 100 "}},
+      {"a_lone_message", gatherV(0, 10), sendToZero(10), {"gather_v"}}};
 }
 
 class Mismatch : public testing::TestWithParam<std::tuple<Disagreement, Setting>> {};
@@ -185,6 +239,33 @@ TEST_P(PairMismatch, OfTheNumberOfCalls) {
     TUTTI_CHECK(context, result == tuttiRemoteError || result == tuttiTimeout);
     TUTTI_CHECK(context, secondsSince(start) < 2 * kTimeoutMs / 1000.0);
     requireNamed(context, 1);
+    giveUpComm(context);
+  });
+}
+
+// What is stuck ends in time, however much else moves.
+TEST_P(PairMismatch, OfAMessageBesideCollectives) {
+  RunOptions options;
+  options.setting = GetParam();
+  options.timeoutMs = kTimeoutMs;
+  runRanks(options, [](RankContext& context) {
+    std::vector<int32_t> in(10), out(10), never(10);
+    tuttiStream_t stream = nullptr;
+    TUTTI_REQUIRE(context, tuttiStreamCreate(context.comm(), &stream));
+    if (context.rank() == 0) {
+      TUTTI_REQUIRE(context, tuttiRecv(never.data(), 10, tuttiInt32, 1, context.comm(), stream));
+    }
+    const int64_t start = nowNs();
+    const auto result = repeatUntilError(context, [&] {
+      return tuttiAllReduce(in.data(), out.data(), 10, tuttiInt32, tuttiSum, context.comm(),
+                            nullptr);
+    });
+    const auto expected = context.rank() == 0 ? tuttiTimeout : tuttiRemoteError;
+    TUTTI_CHECK(context, result == expected);
+    TUTTI_CHECK(context, secondsSince(start) < 3 * kTimeoutMs / 1000.0);
+    requireText(context, "recv of 10 int32 from rank 1");
+    context.barrier();
+    TUTTI_REQUIRE(context, tuttiStreamDestroy(context.comm(), stream));
     giveUpComm(context);
   });
 }

@@ -1,5 +1,6 @@
-// Communicators that do not come to be. A program of its own: it leaves the last error of its
-// thread, and rendezvous that nobody comes to, which a forked rank would inherit.
+// Communicators that do not come to be, and several of one thread. A program of its own: it leaves
+// the last error of its thread, and rendezvous that nobody comes to, which a forked rank would
+// inherit.
 #include <gtest/gtest.h>
 #include <tutti/tutti.h>
 
@@ -39,6 +40,35 @@ TEST(Init, AFailureInAGroupIsTheGroups) {
   EXPECT_EQ(tuttiCommInitRankConfig(&comm, 2, id, 0, &config), tuttiSuccess);
   EXPECT_NE(tuttiGroupEnd(), tuttiSuccess);
   EXPECT_EQ(tuttiCommDestroy(comm), tuttiSuccess);
+}
+
+// One thread, several ranks: a split needs all of them, so none may block before the group's end.
+TEST(Split, OfSeveralRanksOfAThread) {
+  constexpr int kSize = 3;
+  tuttiComm_t comms[kSize] = {}, children[kSize] = {};
+  ASSERT_EQ(tuttiCommInitAll(comms, kSize, nullptr), tuttiSuccess);
+  ASSERT_EQ(tuttiGroupStart(), tuttiSuccess);
+  for (int rank = 0; rank < kSize; ++rank) {
+    const int color = rank == 1 ? TUTTI_SPLIT_NOCOLOR : 4;
+    EXPECT_EQ(tuttiCommSplit(comms[rank], color, -rank, &children[rank], nullptr), tuttiSuccess);
+  }
+  ASSERT_EQ(tuttiGroupEnd(), tuttiSuccess);
+  EXPECT_EQ(children[1], nullptr);
+  int values[kSize] = {1, 2, 4};
+  ASSERT_EQ(tuttiGroupStart(), tuttiSuccess);
+  for (int rank = 0; rank < kSize; rank += 2) {
+    int newRank = -1;
+    EXPECT_EQ(tuttiCommUserRank(children[rank], &newRank), tuttiSuccess);
+    EXPECT_EQ(newRank, rank == 2 ? 0 : 1);
+    EXPECT_EQ(tuttiAllReduce(&values[rank], &values[rank], 1, tuttiInt, tuttiSum, children[rank],
+                             nullptr),
+              tuttiSuccess);
+  }
+  ASSERT_EQ(tuttiGroupEnd(), tuttiSuccess);
+  EXPECT_EQ(values[0], 5);
+  EXPECT_EQ(values[2], 5);
+  for (auto* comm : children) EXPECT_EQ(tuttiCommDestroy(comm), tuttiSuccess);
+  for (auto* comm : comms) EXPECT_EQ(tuttiCommDestroy(comm), tuttiSuccess);
 }
 
 }  // namespace

@@ -132,6 +132,41 @@ TEST_P(Life, Split) {
   });
 }
 
+// Also twice at once, and with work that the peers have not come to yet.
+TEST_P(Life, SplitAndFinalizeOfANonBlockingOne) {
+  runRanks(withoutComm(), [](RankContext& context) {
+    tuttiConfig_t config = TUTTI_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    const tuttiUniqueId id = context.newId();
+    tuttiComm_t comm = nullptr;
+    (void)tuttiCommInitRankConfig(&comm, context.size(), id, context.rank(), &config);
+    TUTTI_REQUIRE(context, context.settle(comm));
+    const int rank = context.rank();
+    tuttiComm_t half = nullptr, but0 = nullptr;
+    context.doing("split twice at once");
+    const auto first = tuttiCommSplit(comm, rank % 2, 0, &half, nullptr);
+    const auto second =
+        tuttiCommSplit(comm, rank == 0 ? TUTTI_SPLIT_NOCOLOR : 0, 0, &but0, nullptr);
+    TUTTI_CHECK(context, first == tuttiInProgress && second == tuttiInProgress);
+    TUTTI_CHECK(context, half != nullptr && (but0 == nullptr) == (rank == 0));
+    TUTTI_REQUIRE(context, context.settle(comm));
+    for (auto* child : {half, but0}) {
+      if (child == nullptr) continue;
+      TUTTI_REQUIRE(context, context.settle(child));
+      Exercise one(context, {.kind = Kind::kAllReduce, .count = 3000}, child);
+      (void)one.call();
+      context.doing("finalize with work under way");
+      const auto result = tuttiCommFinalize(child);
+      TUTTI_CHECK(context, result == tuttiInProgress || result == tuttiSuccess);
+      TUTTI_CHECK(context, one.call() == tuttiInvalidUsage);  // no more work
+      TUTTI_REQUIRE(context, context.settle(child));
+      one.verify();
+      TUTTI_REQUIRE(context, tuttiCommDestroy(child));
+    }
+    TUTTI_REQUIRE(context, tuttiCommDestroy(comm));
+  });
+}
+
 TEST_P(Life, SeveralRendezvousServers) {
   runRanks(withoutComm(), [](RankContext& context) {
     const int servers = std::min(3, context.size());
