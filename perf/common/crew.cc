@@ -23,12 +23,15 @@
 #include "perf/common/failure.h"
 #include "perf/common/machine.h"
 #include "perf/common/report.h"
+#include "perf/common/text.h"
 
 namespace tutti::perf {
 namespace {
 
 using namespace std::chrono_literals;
 
+// What the library takes longer than -T to notice and to say which rank is late.
+constexpr auto kNotice = 1s;
 // How long the other ranks of a process may take to notice that one failed.
 constexpr auto kGrace = 10s;
 // The share of the free memory that buffers may take.
@@ -80,6 +83,7 @@ class Rank {
   void reportDevices(Control& control);
   size_t fittingMaxBytes(Control& control);
   int judge(Control& control, const BenchResult& result);
+  void explain(const Verdict& verdict) const;
   void reportMemory(size_t afterJoin, size_t afterBuffers);
   Report* report() { return rank_ == 0 ? crew_.report.get() : nullptr; }
 
@@ -103,10 +107,12 @@ void Rank::join() {
     device = options_.devices[static_cast<size_t>(rank_) % options_.devices.size()];
     config.device = device.c_str();
   }
+  if (options_.timeoutSeconds > 0) config.timeoutMs = std::min(options_.timeoutSeconds, 30) * 1000;
   const tuttiResult_t result = tuttiCommInitRankConfig(&world_, size_, crew_.id, rank_, &config);
-  // All other arguments are good, so an invalid one is the device's name.
+  // All other arguments are good, so an invalid one is the device's name: that of --devices or of
+  // TUTTI_DEVICE. The library's text has it.
   if (result == tuttiUnhandledDeviceError || result == tuttiInvalidArgument) {
-    throw Failure(kExitNoDevice, fmt::format("rank {}: no usable device '{}': {}", rank_, device,
+    throw Failure(kExitNoDevice, fmt::format("rank {} has no usable device: {}", rank_,
                                              tuttiGetLastError(nullptr)));
   }
   check(result, "tuttiCommInitRankConfig");
@@ -223,6 +229,14 @@ size_t Rank::fittingMaxBytes(Control& control) {
   const double bound = control.reduce(room, tuttiMin);
   if (bound >= static_cast<double>(options_.maxBytes)) return options_.maxBytes;
   const size_t bytes = static_cast<size_t>(bound) & ~size_t{4095};
+  if (bytes < options_.minBytes) {
+    throw Failure(
+        kExitUsage,
+        fmt::format("-b, --minbytes {}: two buffers of that size for each rank do not fit "
+                    "into memory; at most {} do",
+                    formatBytes(static_cast<double>(options_.minBytes)),
+                    formatBytes(static_cast<double>(bytes))));
+  }
   if (report() != nullptr) report()->reducedMaxBytes(bytes);
   return bytes;
 }
@@ -237,9 +251,25 @@ int Rank::judge(Control& control, const BenchResult& result) {
   // With -a 0 the ranks see different times: rank 0's view counts.
   const double slow = control.reduce(rank_ == 0 && isSlow ? 1 : 0, tuttiMax);
   verdict.isFastEnough = slow == 0;
-  if (report() != nullptr) report()->finish(verdict);
+  if (report() != nullptr) {
+    report()->finish(verdict);
+    explain(verdict);
+  }
   if (verdict.wrongChecks > 0) return kExitWrongData;
   return verdict.isFastEnough ? kExitOk : kExitTooSlow;
+}
+
+// Why the exit code is not 0: the table's "FAILED" is easily overlooked.
+void Rank::explain(const Verdict& verdict) const {
+  std::fflush(stdout);
+  if (verdict.wrongChecks > 0) {
+    fmt::print(stderr, "{}: TUTTI-E0502 {} checks found wrong data\n", crew_.program,
+               verdict.wrongChecks);
+  } else if (!verdict.isFastEnough) {
+    const double wanted = options_.minBandwidth.value_or(0.9 * options_.nearBandwidth.value_or(0));
+    fmt::print(stderr, "{}: TUTTI-E0503 the average bus bandwidth, {:g} GB/s, is below {:g} GB/s\n",
+               crew_.program, verdict.bandwidth, wanted);
+  }
 }
 
 void Rank::reportMemory(size_t afterJoin, size_t afterBuffers) {
@@ -303,15 +333,20 @@ void waitForRanks(Crew& crew) {
       seen = crew.progress.load();
       moved = now;
     }
-    if (timeout > 0s && now - moved > timeout) {
-      fmt::print(stderr, "{} pid {}: Test timeout ({}s)\n", hostName(), getpid(), timeout.count());
-      if (crew.report) crew.report->end(fmt::format("no progress in {} s", timeout.count()));
+    const bool isLate = timeout > 0s && now - moved > timeout + kNotice;
+    if (isLate && failed == Time::time_point::max()) {
+      const std::string text = fmt::format(
+          "{} made no progress", ranksOf(crew.process.index, crew.options.ranksPerProcess()));
+      fmt::print(stderr, "{} pid {}: Test timeout ({}s): {}\n", hostName(), getpid(),
+                 timeout.count(), text);
+      if (crew.report) crew.report->end(fmt::format("{} in {} s", text, timeout.count()));
       quit(kExitPeerFailed);
     }
     if (crew.exitCode != kExitOk && !crew.error.empty() && failed == Time::time_point::max()) {
       failed = now;
     }
-    if (failed != Time::time_point::max() && now - failed > kGrace) {
+    const auto grace = isFinal(crew.exitCode) ? kNotice : kGrace;
+    if (failed != Time::time_point::max() && now - failed > grace) {
       if (crew.report) crew.report->end(crew.error);
       quit(crew.exitCode);
     }

@@ -33,6 +33,10 @@ class Failure : public std::runtime_error {
 void check(tuttiResult_t result, const char* call, tuttiComm_t comm = nullptr,
            std::source_location where = std::source_location::current());
 
+// Whether a rank that ends with this code keeps its peers waiting although they can tell nothing
+// new.
+inline bool isFinal(int exitCode) { return exitCode == kExitUsage || exitCode == kExitNoDevice; }
+
 // The exit code for a library result.
 ExitCode exitCodeOf(tuttiResult_t result);
 

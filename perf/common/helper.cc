@@ -53,14 +53,14 @@ int startHelper(Body body) {
 }
 
 // Ends the conversation; a helper that gave no answer has said why.
-void finishHelper(int socket, bool hasAnswer) {
+void finishHelper(int socket, bool hasAnswer, const char* failure) {
   int status = 0;
   close(socket);
   wait(&status);
   if (hasAnswer) return;
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : static_cast<int>(kExitPeerFailed);
   throw Failure(static_cast<ExitCode>(code == kExitOk ? static_cast<int>(kExitPeerFailed) : code),
-                "the processes of this launch did not come together");
+                failure);
 }
 
 struct LauncherAnswer {
@@ -73,12 +73,14 @@ struct LauncherAnswer {
 tuttiLauncherInfo_t askLauncher() {
   const int helper = startHelper([](int socket) {
     LauncherAnswer answer{};
-    check(tuttiGetLauncherInfo(&answer.info), "tuttiGetLauncherInfo");
+    if (tuttiGetLauncherInfo(&answer.info) != tuttiSuccess) {
+      throw Failure(kExitUsage, tuttiGetLastError(nullptr));
+    }
     std::strncpy(answer.name, answer.info.launcher, sizeof(answer.name) - 1);
     sendValue(socket, answer);
   });
   static LauncherAnswer answer{};
-  finishHelper(helper, receiveValue(helper, answer));
+  finishHelper(helper, receiveValue(helper, answer), "cannot tell who launched this process");
   answer.info.launcher = answer.name;
   return answer.info;
 }
@@ -102,7 +104,8 @@ int startIdHelper(const tuttiLauncherInfo_t& launcher) {
 
 void exchangeId(int helper, const tuttiLauncherInfo_t& launcher, tuttiUniqueId& id) {
   if (launcher.rank == 0) sendValue(helper, id);
-  finishHelper(helper, receiveValue(helper, id));
+  finishHelper(helper, receiveValue(helper, id),
+               "the processes of this launch did not come together");
 }
 
 }  // namespace tutti::perf

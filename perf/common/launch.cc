@@ -16,6 +16,7 @@
 
 #include "perf/common/failure.h"
 #include "perf/common/helper.h"
+#include "perf/common/text.h"
 
 namespace tutti::perf {
 namespace {
@@ -24,20 +25,15 @@ using Clock = std::chrono::steady_clock;
 
 // After one process failed, the others have this long to notice and to say so themselves.
 constexpr auto kGrace = std::chrono::seconds(5);
+constexpr auto kShortGrace = std::chrono::seconds(2);
 
 struct Child {
   pid_t pid = -1;
   bool isRunning = true;
 };
 
-std::string ranksOf(size_t index, int ranksPerProcess) {
-  const size_t first = index * ranksPerProcess;
-  if (ranksPerProcess == 1) return fmt::format("rank {}", first);
-  return fmt::format("ranks {} to {}", first, first + ranksPerProcess - 1);
-}
-
 // Says why a child ended and returns what that makes of the whole run's code.
-int judge(int status, size_t index, const Child& child, int ranksPerProcess, int code) {
+int judge(int status, int index, const Child& child, int ranksPerProcess, int code) {
   if (WIFSIGNALED(status)) {
     const int signal = WTERMSIG(status);
     fmt::print(stderr, "process {} ({}, pid {}) was killed by signal {} ({})\n", index,
@@ -55,7 +51,7 @@ void killRunning(const std::vector<Child>& children, int ranksPerProcess) {
   for (size_t i = 0; i < children.size(); ++i) {
     if (!children[i].isRunning) continue;
     fmt::print(stderr, "process {} ({}, pid {}) did not end by itself and is killed\n", i,
-               ranksOf(i, ranksPerProcess), children[i].pid);
+               ranksOf(static_cast<int>(i), ranksPerProcess), children[i].pid);
     kill(children[i].pid, SIGKILL);
   }
 }
@@ -67,7 +63,7 @@ void reap(std::vector<Child>& children, pid_t pid, int status, int ranksPerProce
     children[i].isRunning = false;
     if (isKilling) return;
     hasSignal = hasSignal || WIFSIGNALED(status);
-    code = judge(status, i, children[i], ranksPerProcess, code);
+    code = judge(status, static_cast<int>(i), children[i], ranksPerProcess, code);
     if (hasSignal) code = kExitPeerFailed;
   }
 }
@@ -85,7 +81,9 @@ void reap(std::vector<Child>& children, pid_t pid, int status, int ranksPerProce
     if (pid > 0) {
       reap(children, pid, status, ranksPerProcess, isKilling, code, hasSignal);
       --running;
-      if (code != kExitOk && deadline == Clock::time_point::max()) deadline = Clock::now() + kGrace;
+      if (code != kExitOk && deadline == Clock::time_point::max()) {
+        deadline = Clock::now() + (isFinal(code) ? kShortGrace : kGrace);
+      }
     } else if (pid < 0 && errno != EINTR) {
       break;
     } else if (!isKilling && Clock::now() > deadline) {
@@ -122,7 +120,8 @@ Process forkProcesses(const Options& options) {
   for (int i = 1; i < options.processes; ++i) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
-      throw Failure(kExitPeerFailed, fmt::format("pipe: {}", std::strerror(errno)));
+      throw Failure(kExitPeerFailed, fmt::format("-p {}: pipe: {}; each takes two (ulimit -n)",
+                                                 options.processes, std::strerror(errno)));
     }
     readEnds.push_back(ends[0]);
     process.idPipes.push_back(ends[1]);
@@ -134,7 +133,8 @@ Process forkProcesses(const Options& options) {
     const pid_t pid = fork();
     if (pid < 0) {
       for (const Child& child : children) kill(child.pid, SIGKILL);
-      throw Failure(kExitPeerFailed, fmt::format("fork: {}", std::strerror(errno)));
+      throw Failure(kExitPeerFailed,
+                    fmt::format("-p {}: fork: {}", options.processes, std::strerror(errno)));
     }
     if (pid == 0) {
       process.index = process.localIndex = i;

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 
 #include "perf/common/failure.h"
 #include "perf/common/text.h"
@@ -33,7 +34,8 @@ void addSizes(CLI::App& app, Options& options, RawOptions& raw) {
   app.add_option("-b,--minbytes", raw.minBytes, "smallest size (default 32M)");
   app.add_option("-e,--maxbytes", raw.maxBytes, "largest size (default 32M)");
   app.add_option("-i,--stepbytes", raw.stepBytes, "added from size to size (default 1M)");
-  app.add_option("-f,--stepfactor", options.stepFactor, "or multiplied from size to size");
+  app.add_option("-f,--stepfactor", options.stepFactor, "or multiplied from size to size")
+      ->check(CLI::Range(1, 1 << 30));
   app.add_option("-d,--datatype", raw.type, "type name or all (default float)");
   app.add_option("-o,--op", raw.op, "sum prod min max avg mulsum or all (default sum)");
   app.add_option("-r,--root", raw.root, "root rank; -1 or all (default 0)");
@@ -53,7 +55,8 @@ void addMeasuring(CLI::App& app, Options& options, RawOptions& raw) {
   app.add_option("-m,--agg_iters", options.aggregated, "operations in one group (default 1)");
   app.add_option("-w,--warmup_iters", options.warmups, "warm-up iterations (default 1)");
   app.add_option("-N,--run_cycles", options.cycles, "repetitions of all; 0 endless (default 1)");
-  app.add_option("--min-time", options.minSeconds, "raise -n until a size takes this many seconds");
+  app.add_option("--min-time", options.minSeconds, "raise -n until a size takes this many seconds")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("-c,--check", options.checks, "checks of the data; 0 for none (default 1)");
   app.add_option("-z,--blocking", options.blocking,
                  "1 wait and barrier after each iteration, 2 wait only, 3 barrier outside the time")
@@ -74,10 +77,12 @@ void addReport(CLI::App& app, Options& options, RawOptions& raw) {
   app.add_option("-C,--report_cputime", raw.cpuTime, "1: time until the calls returned");
   app.add_option("-S,--report_timestamps", raw.timestamps, "1: a column with the time of day");
   app.add_option("-I,--per_iter_timing", raw.perIteration, "1: statistics over iterations");
-  app.add_option("-K,--per_iter_skip", options.perIterationSkip, "leave out the first ones");
+  app.add_option("-K,--per_iter_skip", options.perIterationSkip,
+                 "with -I 1: leave out the first ones");
   app.add_option("-M,--memory", raw.memory, "1: a report of memory used");
   app.add_option("-J,--output_file", options.jsonPath, "JSON report, name ends in .json");
-  app.add_option("--min-bw", raw.minBandwidth, "exit 3 if the average busbw is below (GB/s)");
+  app.add_option("--min-bw", raw.minBandwidth, "exit 3 if the average busbw is below (GB/s)")
+      ->check(CLI::NonNegativeNumber);
 }
 
 void addDeviceOnly(CLI::App& app, RawOptions& raw) {
@@ -99,8 +104,9 @@ void readSizes(Options& options, const RawOptions& raw) {
   options.maxBytes = sizeOf(raw.maxBytes, options.maxBytes, "-e, --maxbytes");
   options.stepBytes = sizeOf(raw.stepBytes, options.stepBytes, "-i, --stepbytes");
   if (options.minBytes > options.maxBytes) {
-    refuse(fmt::format("-b, --minbytes ({}) is above -e, --maxbytes ({})", options.minBytes,
-                       options.maxBytes));
+    const auto origin = [](const std::string& text) { return text.empty() ? ", the default" : ""; };
+    refuse(fmt::format("-b, --minbytes ({}{}) is above -e, --maxbytes ({}{})", options.minBytes,
+                       origin(raw.minBytes), options.maxBytes, origin(raw.maxBytes)));
   }
   if (options.stepFactor <= 1 && options.stepBytes == 0 && options.minBytes < options.maxBytes) {
     refuse("-i, --stepbytes 0 would never reach -e, --maxbytes");
@@ -108,17 +114,25 @@ void readSizes(Options& options, const RawOptions& raw) {
   if (options.stepFactor > 1 && options.minBytes == 0) refuse("-f needs a -b above 0");
 }
 
+template <typename Info>
+[[noreturn]] void refuseName(const char* what, const std::string& text, std::span<const Info> all) {
+  std::string known;
+  for (const Info& each : all) known += fmt::format("{} ", each.name);
+  refuse(fmt::format("unknown {} '{}'; known are {}and all", what, text, known));
+}
+
 void readData(Options& options, const RawOptions& raw) {
   for (const TypeInfo& type : allTypes()) {
     if (raw.type == "all" || raw.type == type.name) options.types.push_back(&type);
   }
-  if (options.types.empty()) refuse(fmt::format("unknown data type '{}'", raw.type));
+  if (options.types.empty()) refuseName("data type", raw.type, allTypes());
   for (const OpInfo& op : allOps()) {
     if (raw.op == "all" || raw.op == op.name) options.ops.push_back(op.op);
   }
-  if (options.ops.empty()) refuse(fmt::format("unknown operator '{}'", raw.op));
+  if (options.ops.empty()) refuseName("operator", raw.op, allOps());
   const std::optional<long long> root = raw.root == "all" ? -1 : parseInteger(raw.root);
-  if (!root || *root < -1 || *root > 1 << 20) refuse(fmt::format("invalid root '{}'", raw.root));
+  if (!root || *root < -1 || *root > 1 << 20)
+    refuse(fmt::format("-r, --root '{}' is no rank, -1 or all", raw.root));
   options.root = static_cast<int>(*root);
   for (std::string& device : splitText(raw.devices, ',')) {
     if (device.empty()) refuse("--devices has an empty entry");
@@ -149,7 +163,10 @@ void readRest(Options& options, const RawOptions& raw) {
   options.parallelInit = raw.parallelInit != 0;
   if (raw.minBandwidth >= 0) options.minBandwidth = raw.minBandwidth;
   if (const char* text = std::getenv("NCCL_TESTS_MIN_BW")) {
-    options.nearBandwidth = std::strtod(text, nullptr);
+    char* end = nullptr;
+    options.nearBandwidth = std::strtod(text, &end);
+    if (end == text || *end != '\0')
+      refuse(fmt::format("NCCL_TESTS_MIN_BW: '{}' is no number", text));
   }
   if (options.processes < 1 || options.threads < 1 || options.ranksPerThread < 1) {
     refuse("-p, -t and -g must be at least 1");
@@ -158,6 +175,9 @@ void readRest(Options& options, const RawOptions& raw) {
   if (options.warmups < 0 || options.cycles < 0 || options.checks < 0 || options.unaligned < 0 ||
       options.timeoutSeconds < 0 || options.perIterationSkip < 0) {
     refuse("-w, -N, -c, -u, -T and -K must not be negative");
+  }
+  if (!options.perIteration && options.perIterationSkip > 0) {
+    fmt::print(stderr, "note: -K, --per_iter_skip does nothing without -I 1\n");
   }
   if (options.perIteration && options.perIterationSkip >= options.iterations) {
     refuse("-K, --per_iter_skip must be below -n, --iters");

@@ -70,6 +70,12 @@ std::string formatBytes(double bytes) {
   return fmt::format("{:.{}f}{}", bytes, size < 10 ? 2 : (size < 100 ? 1 : 0), unit);
 }
 
+std::string ranksOf(int process, int ranksPerProcess) {
+  const int first = process * ranksPerProcess;
+  if (ranksPerProcess == 1) return fmt::format("rank {}", first);
+  return fmt::format("ranks {} to {}", first, first + ranksPerProcess - 1);
+}
+
 std::string formatNow() {
   const std::time_t now = std::time(nullptr);
   std::tm local{};

@@ -24,6 +24,9 @@ std::string formatNumber(double value, int width);
 // "512 B", "1.50 MB", "24.0 MB", "513 GB": binary units, three digits.
 std::string formatBytes(double bytes);
 
+// The ranks of a process for people: "rank 3", "ranks 4 to 7".
+std::string ranksOf(int process, int ranksPerProcess);
+
 // Local time as "2026-01-31 12:34:56".
 std::string formatNow();
 

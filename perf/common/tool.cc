@@ -33,7 +33,9 @@ int runProcess(const Options& options, const Collective& collective, const std::
   }
   if (process.index == 0) {
     fmt::print(stderr, "{}: {}\n", program,
-               reason.empty() ? fmt::format("root {} with {} ranks", options.root, size) : reason);
+               reason.empty()
+                   ? fmt::format("-r, --root {}: the ranks are 0 to {}", options.root, size - 1)
+                   : reason);
   }
   return kExitUsage;
 }

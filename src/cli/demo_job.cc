@@ -21,6 +21,7 @@
 #include <thread>
 #include <utility>
 
+#include "src/base/errors.h"
 #include "src/cli/commands.h"
 #include "src/cli/demo_checks.h"
 #include "src/cli/demo_rank.h"
@@ -111,8 +112,9 @@ class Job {
       const auto& slot = board_.ranks[rank];
       if (slot.wrong.load() == 0) continue;
       result.code = kExitWrongData;
-      result.problems.push_back(
-          fmt::format("rank {} found wrong data in {}", rank, slot.wrongText));
+      result.problems.push_back(fmt::format("TUTTI-E{:04} rank {} found wrong data in {}",
+                                            static_cast<int>(base::kErrWrongData), rank,
+                                            slot.wrongText));
     }
     return result;
   }

@@ -35,9 +35,17 @@ std::optional<ir::Collective> parseCollective(const std::string& text) {
   return std::nullopt;
 }
 
-base::Status unknown(std::string_view what, const std::string& text) {
+base::Status unknown(std::string_view what, const std::string& text, std::string_view known) {
   return {base::Code::kInvalidUsage, base::kErrToolUsage,
-          fmt::format("{} \"{}\" is not known", what, text)};
+          fmt::format("{} \"{}\" is not known; {}", what, text, known)};
+}
+
+std::string knownCollectives() {
+  std::string names = "known are";
+  for (int i = 0; i < ir::kCollectiveCount; ++i) {
+    names += fmt::format("{} {}", i == 0 ? "" : ",", ir::name(static_cast<ir::Collective>(i)));
+  }
+  return names;
 }
 
 }  // namespace
@@ -54,9 +62,9 @@ void addPlanOptions(CLI::App& command, PlanOptions& options) {
 
 base::Result<PlanQuestion> readPlanQuestion(const PlanOptions& options) {
   const auto collective = parseCollective(options.collective);
-  if (!collective) return unknown("collective", options.collective);
+  if (!collective) return unknown("collective", options.collective, knownCollectives());
   const auto bytes = parseBytes(options.bytes);
-  if (!bytes) return unknown("size", options.bytes);
+  if (!bytes) return unknown("size", options.bytes, "write it as 8, 64K, 1M or 2G");
   TUTTI_ASSIGN_OR_RETURN(topology::Loaded loaded, makeTopology(options.topology));
   for (const std::string& note : loaded.notes) fmt::print(stderr, "note: {}\n", note);
   return PlanQuestion{

@@ -116,6 +116,19 @@ TEST(Command, RefusesWrongUsage) {
   }
 }
 
+TEST(Command, NamesTheCommandsToWhoKnowsNone) {
+  for (const auto& arguments : {std::vector<std::string>{}, {"topology"}, {"bogus", "--help"}}) {
+    const auto output = run(arguments);
+    EXPECT_EQ(output.code, 2);
+    EXPECT_EQ(output.out, "");
+    for (const char* name : {"demo", "info", "plan", "sim", "topo"}) {
+      EXPECT_NE(output.error.find(name), std::string::npos) << output.error;
+    }
+  }
+  EXPECT_NE(run({"bogus"}).error.find("unknown command \"bogus\"\n"), std::string::npos);
+  EXPECT_NE(run({"inof"}).error.find("did you mean info?"), std::string::npos);
+}
+
 TEST(Info, IsTextOrJson) {
   const auto text = run({"info"});
   EXPECT_EQ(text.code, 0);

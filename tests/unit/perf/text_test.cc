@@ -18,6 +18,11 @@ TEST(ParseSize, ReadsUnitsInEitherCase) {
   EXPECT_EQ(parseSize(".5K"), 512u);
 }
 
+TEST(RanksOf, NamesOneOrARow) {
+  EXPECT_EQ(ranksOf(3, 1), "rank 3");
+  EXPECT_EQ(ranksOf(1, 4), "ranks 4 to 7");
+}
+
 TEST(ParseSize, RefusesTheRest) {
   for (const char* text : {"", "K", "-1", "+1", "8X", "8KB", "8 K", "1e99", "nan", "inf", " 8"}) {
     EXPECT_FALSE(parseSize(text)) << text;
