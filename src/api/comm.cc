@@ -12,6 +12,7 @@
 
 #include "src/api/entry.h"
 #include "src/base/config.h"
+#include "src/base/log.h"
 #include "src/comm/describe.h"
 #include "src/comm/group.h"
 #include "src/comm/process.h"
@@ -115,13 +116,18 @@ Status checkRank(int nRanks, int rank) {
 }
 
 // A communicator over a launcher's id holds the same number of ranks in every process.
-Status checkLauncher(const std::vector<UniqueId>& ids, int nRanks) {
+Status checkLauncher(const std::vector<UniqueId>& ids, int nRanks, int rank) {
   if (base::processConfig().get(base::param::kIgnoreLauncher)) return {};
   const bool isLaunchers = std::any_of(ids.begin(), ids.end(), [](const UniqueId& id) {
     return LauncherIds::instance().contains(id);
   });
   if (!isLaunchers) return {};
   TUTTI_ASSIGN_OR_RETURN(const auto info, comm::detectLauncher());
+  if (info.size == nRanks && info.rank != rank) {
+    // Legal: frameworks number ranks as they like.
+    TUTTI_LOG_INFO(kInit, "rank {} of the communicator is rank {} of {}", rank, info.rank,
+                   info.launcher);
+  }
   if (info.size <= 0 || nRanks % info.size == 0) return {};
   return {Code::kInvalidUsage, base::kErrLauncherMismatch,
           fmt::format("the communicator is to have {} ranks, but {} started {} processes; make the "
@@ -146,7 +152,8 @@ Status initRank(tuttiComm_t* result, InitArgs args) {
   if (result == nullptr) return invalid("the pointer to the new communicator is null");
   *result = nullptr;
   TUTTI_RETURN_IF_ERROR(checkRank(args.size, args.rank));
-  TUTTI_RETURN_IF_ERROR(checkLauncher(args.ids, args.size));
+  comm::warnOfSettings();
+  TUTTI_RETURN_IF_ERROR(checkLauncher(args.ids, args.size, args.rank));
   Handle* handle = Handle::create(args.config);
   const Status status = initialize(*handle, [args = std::move(args)] { return args; });
   if (isUnderWayOrDone(status)) *result = reinterpret_cast<tuttiComm_t>(handle);

@@ -61,9 +61,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Variant{"tiny_chunks", {{"TUTTI_CHUNK", "256"}}, 3000},
                     Variant{"odd_chunks", {{"TUTTI_CHUNK", "5000"}}},
                     Variant{"no_spinning", {{"TUTTI_SPIN_US", "0"}, {"TUTTI_YIELD_US", "0"}}},
-                    Variant{"deterministic", {{"TUTTI_DETERMINISTIC", "1"}}},
-                    Variant{"encrypted", {{"TUTTI_ENCRYPT", "1"}}},
-                    Variant{"checked_pointers", {{"TUTTI_CHECK_POINTERS", "1"}}}),
+                    Variant{"encrypted", {{"TUTTI_ENCRYPT", "1"}}}),
     [](const auto& tested) { return tested.param.title; });
 
 // Without shared memory two processes of one host have no way to each other.
