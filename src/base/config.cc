@@ -125,13 +125,16 @@ void findUnknownNames(const Source& source, std::vector<std::string>& warnings) 
   }
 }
 
+void addVariable(Config::Environment& environment, std::string_view text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string_view::npos) return;
+  environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+}
+
 Config::Environment wholeEnvironment() {
   Config::Environment environment;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    const std::string_view text = *entry;
-    const size_t equals = text.find('=');
-    if (equals == std::string_view::npos) continue;
-    environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+    addVariable(environment, *entry);
   }
   return environment;
 }
@@ -182,6 +185,14 @@ std::optional<std::string> environmentVariable(const char* name) {
   const char* value = std::getenv(name);
   if (value == nullptr) return std::nullopt;
   return value;
+}
+
+std::optional<Config::Environment> environmentOf(pid_t process) {
+  std::ifstream file(fmt::format("/proc/{}/environ", process), std::ios::binary);
+  if (!file) return std::nullopt;
+  Config::Environment environment;
+  for (std::string entry; std::getline(file, entry, '\0');) addVariable(environment, entry);
+  return environment;
 }
 
 }  // namespace tutti::base

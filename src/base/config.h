@@ -9,6 +9,8 @@
 // To add a parameter, add its line to parameters.inc.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -109,6 +111,9 @@ const Config& processConfig();
 // A variable as it is now, for names that are not Tutti's (a launcher's RANK, HOME). Nothing if it
 // is not set; an empty variable is set.
 std::optional<std::string> environmentVariable(const char* name);
+
+// What another process was started with; nothing if it may not be read.
+std::optional<Config::Environment> environmentOf(pid_t process);
 
 // Whether `word` is allowed by a list "a,b" (only these; an empty list allows all) or "^a,b" (all
 // but these). Compares without regard to case.

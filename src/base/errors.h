@@ -19,7 +19,7 @@ enum ErrorId : int {
   kErrDuplicateDevice = 108,        // two ranks of one communicator use the same device
   kErrJoinTimeout = 109,            // some ranks did not join in time
   kErrJoinAborted = 110,            // joining was given up by another thread
-  kErrLauncherMismatch = 111,       // rank or size differ from what the launcher says
+  kErrLauncherMismatch = 111,       // the number of ranks does not fit the launcher's
   kErrLauncherContradiction = 112,  // the launcher's variables are incomplete or contradict
   kErrRendezvousLost = 113,         // the process that serves the rendezvous ended during init
   kErrBadAddress = 114,             // an address is not of the form host:port
@@ -34,7 +34,7 @@ enum ErrorId : int {
   kErrValueTooLarge = 127,          // a control value exceeds its limit
   kErrLibraryMismatch = 128,        // ranks use versions of Tutti that cannot work together
   kErrLaunchFile = 129,             // the launch's rendezvous file cannot be used
-  kErrNoLaunchAddress = 130,        // ranks on several hosts, and nobody says where rank 0 is
+  kErrNoLaunchAddress = 130,        // nobody says where rank 0 is, or which launch this is
   kErrSettingMismatch = 131,        // a setting that must be alike on all ranks is not
 
   kErrShmTooSmall = 201,      // shared memory (/dev/shm) is too small

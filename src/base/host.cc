@@ -32,6 +32,22 @@ uint64_t inodeOf(const char* path) {
   return stat(path, &info) == 0 ? static_cast<uint64_t>(info.st_ino) : 0;
 }
 
+// A number of /proc/PID/stat by its place, from 4 on; nothing if no such process lives.
+std::optional<uint64_t> statField(pid_t pid, int wanted) {
+  const std::string stat = readSmallFile(fmt::format("/proc/{}/stat", pid).c_str());
+  // Field 2 is the program's name in parentheses and may itself hold spaces and parentheses.
+  const size_t nameEnd = stat.rfind(')');
+  if (nameEnd == std::string::npos || nameEnd + 2 >= stat.size()) return std::nullopt;
+  size_t position = nameEnd + 2;
+  if (stat[position] == 'Z' || stat[position] == 'X') return std::nullopt;
+  for (int field = 3; field < wanted; ++field) {
+    position = stat.find(' ', position);
+    if (position == std::string::npos) return std::nullopt;
+    ++position;
+  }
+  return std::strtoull(stat.c_str() + position, nullptr, 10);
+}
+
 }  // namespace
 
 std::string hostName() {
@@ -57,19 +73,12 @@ std::string realHostIdentity() {
 
 uint64_t pidNamespace() { return inodeOf("/proc/self/ns/pid"); }
 
-std::optional<uint64_t> processStartTime(pid_t pid) {
-  const std::string stat = readSmallFile(fmt::format("/proc/{}/stat", pid).c_str());
-  // Field 2 is the program's name in parentheses and may itself hold spaces and parentheses.
-  const size_t nameEnd = stat.rfind(')');
-  if (nameEnd == std::string::npos || nameEnd + 2 >= stat.size()) return std::nullopt;
-  size_t position = nameEnd + 2;
-  if (stat[position] == 'Z' || stat[position] == 'X') return std::nullopt;
-  for (int field = 3; field < 22; ++field) {
-    position = stat.find(' ', position);
-    if (position == std::string::npos) return std::nullopt;
-    ++position;
-  }
-  return std::strtoull(stat.c_str() + position, nullptr, 10);
+std::optional<uint64_t> processStartTime(pid_t pid) { return statField(pid, 22); }
+
+std::optional<pid_t> parentProcess(pid_t pid) {
+  const std::optional<uint64_t> parent = statField(pid, 4);
+  if (!parent) return std::nullopt;
+  return static_cast<pid_t>(*parent);
 }
 
 }  // namespace tutti::base

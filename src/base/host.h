@@ -28,4 +28,7 @@ uint64_t pidNamespace();
 // such process exists or it is a zombie. A pid together with its start time is never reused.
 std::optional<uint64_t> processStartTime(pid_t pid);
 
+// Its parent; 0 if that is outside this pid namespace. Nothing where the start time is nothing.
+std::optional<pid_t> parentProcess(pid_t pid);
+
 }  // namespace tutti::base

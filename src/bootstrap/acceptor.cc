@@ -8,7 +8,6 @@
 
 #include <cctype>
 #include <cerrno>
-#include <cstring>
 
 #include <fmt/format.h>
 
@@ -16,6 +15,7 @@
 #include "src/base/config.h"
 #include "src/base/errors.h"
 #include "src/base/log.h"
+#include "src/bootstrap/descriptors.h"
 
 namespace tutti::bootstrap {
 
@@ -103,9 +103,8 @@ base::Result<std::shared_ptr<ListenSocket>> Acceptor::open(uint16_t port, bool i
       isLocalOnly ? bindAndListen(loopbackAddress(port), false) : bindAndListen(any6, true);
   if (!fd.isOpen() && !isLocalOnly && errno != EADDRINUSE) fd = bindAndListen(any4, false);
   if (!fd.isOpen()) {
-    return Status(Code::kSystemError, base::kErrSocket,
-                  fmt::format("cannot listen on port {}: {}{}", port, std::strerror(errno),
-                              errno == EADDRINUSE ? "; choose another port in TUTTI_ADDR" : ""));
+    const char* advice = errno == EADDRINUSE ? " (choose another in TUTTI_ADDR)" : "";
+    return systemFailure(fmt::format("cannot listen on port {}{}", port, advice), errno);
   }
   const int raw = fd.get();
   const auto token = std::make_shared<uint64_t>(0);
@@ -146,10 +145,15 @@ void Acceptor::onConnection(int listenFd, uint64_t watch) {
       continue;
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;
-    if ((errno == EMFILE || errno == ENFILE) && makeRoom()) continue;
     if (errno == EAGAIN) return;
-    // Out of descriptors, most likely: asking again at once would only burn time.
-    TUTTI_LOG_WARN("cannot accept a connection: {}", std::strerror(errno));
+    const int error = errno;
+    if (isOutOfDescriptors(error)) lastShortage_ = {base::nowNs(), error};
+    // One is worth a warning; it may come again every few milliseconds.
+    if (!std::exchange(hasWarnedOfAccept_, true)) {
+      TUTTI_LOG_WARN("cannot accept a connection: {}", describeErrno(error));
+    }
+    if (isOutOfDescriptors(error) && makeRoom()) continue;
+    // Asking again at once would only burn time.
     reactor_.rewatch(watch, 0);
     reactor_.at(base::nowNs() + kAcceptPauseNs,
                 [this, watch] { reactor_.rewatch(watch, EPOLLIN); });

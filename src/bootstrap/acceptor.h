@@ -57,6 +57,13 @@ class Acceptor {
   uint64_t expect(const KeyId& name, const Key& secret, OnChannel onChannel);
   void forget(const KeyId& name, uint64_t ticket);
 
+  // When connections could not be accepted for want of file descriptors, and the errno.
+  struct Shortage {
+    int64_t atNs = 0;  // 0: never
+    int error = 0;
+  };
+  Shortage lastShortage() const { return lastShortage_; }
+
   // Takes references to things that must outlive their maker, until released.
   void keep(const std::shared_ptr<void>& thing) { kept_.insert(thing); }
   void release(const std::shared_ptr<void>& thing) { kept_.erase(thing); }
@@ -86,6 +93,8 @@ class Acceptor {
   std::set<std::shared_ptr<void>> kept_;
   uint64_t nextTicket_ = 1;
   bool hasWarned_ = false;
+  bool hasWarnedOfAccept_ = false;
+  Shortage lastShortage_;
 };
 
 }  // namespace tutti::bootstrap

@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include <fmt/format.h>
 
 #include "src/base/clock.h"
 #include "src/base/errors.h"
+#include "src/bootstrap/descriptors.h"
 
 namespace tutti::bootstrap {
 
@@ -26,10 +26,6 @@ constexpr size_t kSealAhead = 64 << 10;
 constexpr int64_t kLingerNs = 1'000'000'000;
 
 }  // namespace
-
-Status socketFailure(std::string_view what) {
-  return {Code::kSystemError, base::kErrSocket, fmt::format("{}: {}", what, std::strerror(errno))};
-}
 
 Channel::Channel(Reactor& reactor, base::UniqueFd fd, const FrameKeys& keys)
     : reactor_(reactor),
@@ -104,7 +100,7 @@ void Channel::onReadable() {
     const ssize_t got = recv(fd_.get(), in_.data() + before, kReadBytes, 0);
     in_.resize(before + static_cast<size_t>(got > 0 ? got : 0));
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got < 0) return fail(socketFailure("the connection broke"));
+    if (got < 0) return fail(systemFailure("the connection broke", errno));
     if (got == 0) {
       return fail({Code::kRemoteError, base::kErrPeerDied, "the other side closed the connection"});
     }

@@ -87,7 +87,4 @@ class Channel : public std::enable_shared_from_this<Channel> {
   int64_t lastHeardNs_ = 0;
 };
 
-// Why the last socket call failed, with its errno in words.
-base::Status socketFailure(std::string_view what);
-
 }  // namespace tutti::bootstrap

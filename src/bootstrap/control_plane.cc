@@ -104,13 +104,10 @@ UniqueId fixedAddressId(std::vector<Address> addresses, const Key& secret) {
 }
 
 base::Result<UniqueId> serveNewId(std::function<void()> onEnd) {
-  const base::Config& config = base::processConfig();
   IdContent content;
   content.secret = randomKey();
   content.hostKey = thisHostKey();
-  TUTTI_ASSIGN_OR_RETURN(content.addresses,
-                         chooseAddresses(listInterfaces(), config.get(base::param::kSocketIfname),
-                                         config.get(base::param::kSocketFamily), kMaxIdAddresses));
+  TUTTI_ASSIGN_OR_RETURN(content.addresses, addressesToOffer());
   TUTTI_ASSIGN_OR_RETURN(Reactor* const reactor, Reactor::ofProcess());
   Status status;
   reactor->call([&] {

@@ -16,6 +16,7 @@
 #include "src/base/clock.h"
 #include "src/base/config.h"
 #include "src/base/errors.h"
+#include "src/bootstrap/descriptors.h"
 #include "src/bootstrap/unique_id.h"
 
 namespace tutti::bootstrap {
@@ -25,7 +26,6 @@ using base::Status;
 
 namespace {
 
-constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kStaggerNs = 60 * kMs;
 constexpr int64_t kRoundNs = 5000 * kMs;
 constexpr int64_t kPauseNs = 50 * kMs;
@@ -105,7 +105,10 @@ void Dialer::connectTo(size_t index) {
   sockaddr_storage storage;
   const socklen_t length = attempt.address.toSocket(storage);
   attempt.fd.reset(socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!attempt.fd.isOpen()) return endAttempt(index, std::strerror(errno));
+  if (!attempt.fd.isOpen()) {
+    if (isOutOfDescriptors(errno)) attempt.shortage = errno;
+    return endAttempt(index, std::strerror(errno));
+  }
   const int one = 1;
   setsockopt(attempt.fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   attempt.outcome = "no answer";
@@ -196,14 +199,16 @@ void Dialer::endAttempt(size_t index, std::string outcome) {
 bool Dialer::isHopeless() const {
   bool isDropped = false;
   bool isUnknown = false;
+  bool isShort = false;
   for (const Attempt& attempt : attempts_) {
     if (attempt.reject == Reject::kVersion) return true;
+    isShort |= attempt.shortage != 0;
     isUnknown |= attempt.reject == Reject::kUnknownName;
     isDropped |= attempt.isDropped;
   }
-  if (target_.isPatient) return false;
+  if (target_.isPatient && !isShort) return false;
   if (isUnknown) return true;
-  return base::nowNs() - startNs_ > (isDropped ? kBusyNs : kImpatientNs);
+  return base::nowNs() - startNs_ > (isDropped && !isShort ? kBusyNs : kImpatientNs);
 }
 
 void Dialer::endRound() {
@@ -220,7 +225,12 @@ void Dialer::endRound() {
 Status Dialer::describeFailure() const {
   std::string tried;
   const Attempt* rejected = nullptr;
+  bool isThere = false;
   for (const Attempt& attempt : attempts_) {
+    if (attempt.shortage != 0) {
+      return systemFailure("cannot reach " + target_.description, attempt.shortage);
+    }
+    isThere |= attempt.isConnected;
     if (!tried.empty()) tried += "; ";
     tried += fmt::format("{}: {}", attempt.address.toString(), attempt.outcome);
     const bool isTold =
@@ -244,11 +254,14 @@ Status Dialer::describeFailure() const {
                         : "the id was used before, or its maker gave up; make a new id for "
                           "each communicator")};
   }
-  return {Code::kRemoteError, base::kErrUnreachable,
-          fmt::format("cannot reach {}, tried {}. If it runs on another host, set "
-                      "TUTTI_SOCKET_IFNAME there to an interface that this host can reach, and "
-                      "let the firewall pass TCP between the hosts",
-                      target_.description, tried)};
+  return {
+      Code::kRemoteError, base::kErrUnreachable,
+      fmt::format("cannot reach {}, tried {}. {}", target_.description, tried,
+                  isThere ? "Something listens there: look at the log of the process, which may "
+                            "be too busy or have too few file descriptors (ulimit -n)"
+                          : "If it runs on another host, set TUTTI_SOCKET_IFNAME there to an "
+                            "interface that this host can reach, and let the firewall pass TCP "
+                            "between the hosts")};
 }
 
 void Dialer::finish(base::Result<std::shared_ptr<Channel>> result) {

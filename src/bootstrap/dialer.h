@@ -47,6 +47,7 @@ class Dialer : public std::enable_shared_from_this<Dialer> {
     bool isAnswered = false;  // the challenge came and was answered; the welcome is awaited
     bool isDropped = false;   // somebody listened, but ended it: may be too busy
     bool isOver = false;
+    int shortage = 0;  // the errno, where no socket was to be had
     std::string outcome = "not tried";
     Reject reject = Reject::kNone;
     uint16_t serverVersion = 0;

@@ -4,13 +4,17 @@
 #include <net/if.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <set>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "src/base/config.h"
 #include "src/base/errors.h"
+#include "src/bootstrap/descriptors.h"
+#include "src/bootstrap/unique_id.h"
 
 namespace tutti::bootstrap {
 
@@ -54,9 +58,9 @@ Status noInterface(const std::vector<Interface>& interfaces, std::string_view li
 
 }  // namespace
 
-std::vector<Interface> listInterfaces() {
+base::Result<std::vector<Interface>> listInterfaces() {
   ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) return {};
+  if (getifaddrs(&list) != 0) return systemFailure("cannot list the network interfaces", errno);
   const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, &freeifaddrs);
   std::vector<Interface> interfaces;
   for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
@@ -111,6 +115,13 @@ base::Result<std::vector<Address>> chooseAddresses(const std::vector<Interface>&
   }
   chosen.push_back(loopbackAddress(0));
   return chosen;
+}
+
+base::Result<std::vector<Address>> addressesToOffer() {
+  const base::Config& config = base::processConfig();
+  TUTTI_ASSIGN_OR_RETURN(const std::vector<Interface> interfaces, listInterfaces());
+  return chooseAddresses(interfaces, config.get(base::param::kSocketIfname),
+                         config.get(base::param::kSocketFamily), kMaxIdAddresses);
 }
 
 }  // namespace tutti::bootstrap

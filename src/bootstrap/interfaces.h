@@ -18,11 +18,14 @@ struct Interface {
 
 // Every address of every interface, in the kernel's order. Link-local IPv6 addresses are left out:
 // they mean nothing without the interface of the reader.
-std::vector<Interface> listInterfaces();
+base::Result<std::vector<Interface>> listInterfaces();
 
 // Whether a name is in a list "[^][=]a,b": names that start with a or b; with = exactly a or b;
 // with ^ all but these. An empty list takes every name.
 bool isInterfaceChosen(std::string_view list, std::string_view name);
+
+// The addresses to offer to peers as the configuration says, with port 0.
+base::Result<std::vector<Address>> addressesToOffer();
 
 // The addresses to offer to peers, best first, at most `limit`: one of each interface that is up,
 // IPv4 before IPv6. Without a list, container and virtual machine bridges (docker*, virbr*, br-*,

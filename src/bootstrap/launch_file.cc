@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <thread>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -18,6 +20,7 @@
 #include "src/base/fd.h"
 #include "src/base/host.h"
 #include "src/base/random.h"
+#include "src/bootstrap/descriptors.h"
 #include "src/bootstrap/secure.h"
 #include "src/bootstrap/wire.h"
 
@@ -29,6 +32,9 @@ using base::Status;
 namespace {
 
 constexpr size_t kFileBytes = kUniqueIdBytes + 3 * 8;
+constexpr size_t kNameLength = 32;
+// Nobody takes this long to write a file.
+constexpr std::chrono::minutes kUnfinished{1};
 
 Status fileFailure(const std::string& what) {
   return {Code::kSystemError, base::kErrLaunchFile,
@@ -62,7 +68,38 @@ std::optional<Content> readContent(const std::string& path) {
   return content;
 }
 
+bool isLaunchFileName(std::string_view name) {
+  return name.find_first_not_of("0123456789abcdef.") == std::string_view::npos &&
+         std::min(name.find('.'), name.size()) == kNameLength;
+}
+
+std::string temporaryName(const std::string& path) {
+  return fmt::format("{}.{:x}", path, base::random64());
+}
+
+// Removes a file whose content is bad. Somebody may replace it at any moment: so it is taken aside,
+// looked at there, and put back unless it has been replaced again.
+template <typename IsBad>
+void removeIf(const std::string& path, const IsBad& isBad) {
+  const std::optional<Content> seen = readContent(path);
+  if (!seen || !isBad(*seen)) return;
+  const std::string aside = temporaryName(path);
+  if (rename(path.c_str(), aside.c_str()) != 0) return;
+  const std::optional<Content> taken = readContent(aside);
+  if (taken && !isBad(*taken)) std::ignore = link(aside.c_str(), path.c_str());
+  unlink(aside.c_str());
+}
+
 }  // namespace
+
+std::string launchFileName(std::initializer_list<std::string_view> parts) {
+  const Key hash = plainHash(parts);
+  std::string name;
+  for (size_t i = 0; i < kNameLength / 2; ++i) {
+    name += fmt::format("{:02x}", static_cast<unsigned>(hash[i]));
+  }
+  return name;
+}
 
 base::Result<std::string> launchDirectory() {
   const std::string runtime = base::environmentVariable("XDG_RUNTIME_DIR").value_or("");
@@ -90,27 +127,46 @@ Status writeLaunchFile(const std::string& path, const UniqueId& id) {
   out.u64(base::processStartTime(getpid()).value_or(0));
   out.u64(base::pidNamespace());
   const std::string bytes = out.take();
-  const std::string temporary = fmt::format("{}.{:x}", path, base::random64());
+  const std::string temporary = temporaryName(path);
   const base::UniqueFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   const bool isWritten = fd.isOpen() && write(fd.get(), bytes.data(), bytes.size()) ==
                                             static_cast<ssize_t>(bytes.size());
   if (isWritten && rename(temporary.c_str(), path.c_str()) == 0) return {};
   const int error = errno;
   unlink(temporary.c_str());
+  if (isOutOfDescriptors(error)) return systemFailure("cannot write " + path, error);
   return fileFailure(fmt::format("cannot write {}: {}", path, std::strerror(error)));
 }
 
 void removeLaunchFile(const std::string& path, const UniqueId& id) {
-  const std::optional<Content> content = readContent(path);
-  if (content && content->id == id) unlink(path.c_str());
+  removeIf(path, [&](const Content& content) { return content.id == id; });
 }
 
-base::Result<UniqueId> awaitLaunchFile(const std::string& path, std::chrono::milliseconds timeout) {
+void sweepLaunchDirectory(const std::string& directory) {
+  namespace fs = std::filesystem;
+  std::error_code error;  // nobody to tell: what stays does no harm
+  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+    const std::string path = at->path();
+    if (!isLaunchFileName(at->path().filename().string())) continue;
+    std::error_code gone;
+    const auto age = fs::file_time_type::clock::now() - at->last_write_time(gone);
+    if (readContent(path)) {
+      removeIf(path, [](const Content& content) { return content.isStale(); });
+    } else if (!gone && age > kUnfinished) {
+      unlink(path.c_str());
+    }
+  }
+}
+
+base::Result<UniqueId> awaitLaunchFile(const std::string& path, std::chrono::milliseconds timeout,
+                                       std::string_view hint) {
   const int64_t start = base::nowMs();
   std::chrono::milliseconds pause(1);
   while (true) {
+    errno = 0;
     const std::optional<Content> content = readContent(path);
     if (content && !content->isStale()) return content->id;
+    if (isOutOfDescriptors(errno)) return systemFailure("cannot read " + path, errno);
     if (timeout.count() != 0 && base::nowMs() - start > timeout.count()) break;
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::milliseconds(20));
@@ -118,8 +174,8 @@ base::Result<UniqueId> awaitLaunchFile(const std::string& path, std::chrono::mil
   return Status(
       Code::kTimeout, base::kErrJoinTimeout,
       fmt::format("rank 0 has not written {} after {:.3g} s; look whether it runs on this "
-                  "host, or set TUTTI_ADDR=host:port",
-                  path, static_cast<double>(timeout.count()) / 1000.0));
+                  "host and {}, or set TUTTI_ADDR=host:port",
+                  path, static_cast<double>(timeout.count()) / 1000.0, hint));
 }
 
 }  // namespace tutti::bootstrap

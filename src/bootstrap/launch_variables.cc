@@ -24,17 +24,22 @@ struct Names {
   const char* localSize;
   // Only if this one is set, too, the launcher counts as detected.
   const char* witness;
+  // Differs from a launch of the same rank and size around this one.
+  const char* own;
 };
 
 // In the order of the search: an MPI launcher inside a Slurm job counts more than Slurm itself. A
 // Slurm batch script has SLURM_PROCID but is no rank; only a step (srun) has SLURM_STEP_ID.
 constexpr Names kLaunchers[] = {
-    {"torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", nullptr},
+    {"torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", nullptr, nullptr},
     {"openmpi", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
-     "OMPI_COMM_WORLD_LOCAL_SIZE", nullptr},
-    {"mpich", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", nullptr},
-    {"slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", nullptr, "SLURM_STEP_ID"},
+     "OMPI_COMM_WORLD_LOCAL_SIZE", nullptr, "PMIX_NAMESPACE"},
+    {"mpich", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", nullptr, "PMI_FD"},
+    {"slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", nullptr, "SLURM_STEP_ID",
+     "SLURM_STEP_ID"},
 };
+constexpr Names kExplicit = {"tutti", "TUTTI_RANK", "TUTTI_SIZE", nullptr,
+                             nullptr, nullptr,      nullptr};
 
 std::optional<int> parseNumber(std::string_view text) {
   int value = 0;
@@ -119,6 +124,29 @@ base::Result<LauncherInfo> readFrom(const Names& names, const Lookup& lookup) {
   return info;
 }
 
+// Whether the launcher's variables are there and say rank and size of `info`.
+bool says(const Names& names, const LauncherInfo& info, const Lookup& lookup) {
+  return parseNumber(lookup(names.rank).value_or("")) == info.rank &&
+         parseNumber(lookup(names.size).value_or("")) == info.size;
+}
+
+std::string describe(const LauncherInfo& info) {
+  return fmt::format("{} says rank {} of {}", info.launcher, info.rank, info.size);
+}
+
+// Nothing is wrong with a launcher that was started by another one, once for each of a few agents,
+// and started more ranks than there are agents.
+std::string contradictionOf(const Names& taken, const LauncherInfo& info,
+                            const LauncherInfo& other) {
+  const bool agrees = info.rank == other.rank && info.size == other.size;
+  if (agrees || other.size < info.size) return {};
+  return fmt::format(
+      "two launchers contradict each other: {}, but {}; {} is believed. If its "
+      "variables are left over from another launch, unset {} and {}; TUTTI_RANK and TUTTI_SIZE win "
+      "over both",
+      describe(info), describe(other), info.launcher, taken.rank, taken.size);
+}
+
 std::string jobNameOf(std::string_view launcher, const Lookup& lookup) {
   const auto value = [&](const char* name) { return lookup(name).value_or(""); };
   if (launcher == "openmpi") return value("PMIX_NAMESPACE");
@@ -148,16 +176,33 @@ std::string addressOf(std::string_view launcher, const std::string& jobName, con
                   : fmt::format("{}:{}", *host, *port + 1);
 }
 
+// The first launcher counts; what others say is only compared with it.
+Status readLaunchers(const Lookup& lookup, Launch& launch) {
+  const Names* taken = nullptr;
+  for (const Names& names : kLaunchers) {
+    const base::Result<LauncherInfo> found = readFrom(names, lookup);
+    if (!found && taken == nullptr) return found.status();
+    if (!found || found->rank < 0) continue;
+    // Slurm's own PMI: the same launcher, of which it tells more.
+    const bool isSlurmsPmi = taken != nullptr && std::string_view(taken->launcher) == "mpich" &&
+                             says(names, launch.info, lookup);
+    if (taken == nullptr || isSlurmsPmi) {
+      taken = &names;
+      launch.info = *found;
+    } else if (launch.warning.empty()) {
+      launch.warning = contradictionOf(*taken, launch.info, *found);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 base::Result<Launch> readLaunch(const base::Config& config, const Lookup& lookup) {
   Launch launch;
   TUTTI_ASSIGN_OR_RETURN(launch.info, readExplicit(config));
   const bool looksFurther = !config.get(base::param::kIgnoreLauncher);
-  for (const Names& names : kLaunchers) {
-    if (launch.info.rank >= 0 || !looksFurther) break;
-    TUTTI_ASSIGN_OR_RETURN(launch.info, readFrom(names, lookup));
-  }
+  if (looksFurther && launch.info.rank < 0) TUTTI_RETURN_IF_ERROR(readLaunchers(lookup, launch));
   launch.jobName = config.get(base::param::kJobId);
   if (launch.jobName.empty()) launch.jobName = jobNameOf(launch.info.launcher, lookup);
   launch.address = config.get(base::param::kAddr);
@@ -165,6 +210,14 @@ base::Result<Launch> readLaunch(const base::Config& config, const Lookup& lookup
     launch.address = addressOf(launch.info.launcher, launch.jobName, lookup);
   }
   return launch;
+}
+
+bool isSameRank(const LauncherInfo& info, const Lookup& mine, const Lookup& other) {
+  const auto isSame = [&](const Names& names) {
+    return says(names, info, mine) && says(names, info, other) &&
+           (names.own == nullptr || mine(names.own) == other(names.own));
+  };
+  return isSame(kExplicit) || std::any_of(std::begin(kLaunchers), std::end(kLaunchers), isSame);
 }
 
 std::string firstHost(std::string_view nodeList) {

@@ -22,9 +22,15 @@ struct Launch {
   std::string jobName;
   // Where rank 0 may serve a rendezvous, "host:port"; empty: not told.
   std::string address;
+  // What somebody should look at: variables of another launcher that contradict. Empty: nothing.
+  std::string warning;
 };
 
 base::Result<Launch> readLaunch(const base::Config& config, const Lookup& lookup);
+
+// Whether the environment `other` says the same rank of the same launch as `mine`: that of a
+// wrapper around the rank, not of what launched it.
+bool isSameRank(const LauncherInfo& info, const Lookup& mine, const Lookup& other);
 
 // The first host of a Slurm node list, "gpu[003-007,9],login" -> "gpu003".
 std::string firstHost(std::string_view nodeList);

@@ -1,6 +1,6 @@
 #include "src/bootstrap/launcher.h"
 
-#include <unistd.h>
+#include <atomic>
 
 #include <fmt/format.h>
 
@@ -8,8 +8,10 @@
 #include "src/base/errors.h"
 #include "src/base/hash.h"
 #include "src/base/host.h"
+#include "src/base/log.h"
 #include "src/bootstrap/create_id.h"
 #include "src/bootstrap/launch_file.h"
+#include "src/bootstrap/launch_parent.h"
 #include "src/bootstrap/launch_variables.h"
 
 namespace tutti::bootstrap {
@@ -20,29 +22,43 @@ using base::Status;
 namespace {
 
 base::Result<Launch> thisLaunch() {
-  return readLaunch(base::processConfig(), base::environmentVariable);
+  static std::atomic<bool> hasWarned{false};
+  auto launch = readLaunch(base::processConfig(), base::environmentVariable);
+  const bool isDoubtful = launch.isOk() && !launch->warning.empty();
+  if (isDoubtful && !hasWarned.exchange(true)) TUTTI_LOG_WARN("{}", launch->warning);
+  return launch;
 }
 
-// All ranks of a launch on one host are children of the same process, unless wrapped.
-std::string parentName() {
-  return fmt::format("{}.{}", getppid(), base::processStartTime(getppid()).value_or(0));
-}
+// What a launch's ranks on this host have in common.
+struct Meeting {
+  std::string name;  // no other launch's
+  std::string hint;  // for those who wait in vain
+};
 
-std::string pathFor(const std::string& directory, const Launch& launch, std::string_view tag) {
-  const std::string job = launch.jobName.empty() ? parentName() : launch.jobName;
-  const Key hash = plainHash({"tutti launch", launch.info.launcher, job, tag});
-  std::string name;
-  for (size_t i = 0; i < 16; ++i) name += fmt::format("{:02x}", static_cast<unsigned>(hash[i]));
-  return directory + "/" + name;
+base::Result<Meeting> meetingOf(const Launch& launch) {
+  if (!launch.jobName.empty()) {
+    return Meeting{launch.jobName, fmt::format("belongs to job \"{}\"", launch.jobName)};
+  }
+  TUTTI_ASSIGN_OR_RETURN(const pid_t parent, launchParent([&](const Lookup& other) {
+                           return isSameRank(launch.info, base::environmentVariable, other);
+                         }));
+  return Meeting{
+      fmt::format("{}.{}.{:x}", parent, base::processStartTime(parent).value_or(0),
+                  base::pidNamespace()),
+      fmt::format("was started by {}, as this rank, or else give all ranks one TUTTI_JOB_ID",
+                  describeProcess(parent))};
 }
 
 base::Result<UniqueId> idByFile(const Launch& launch, std::string_view tag) {
   if (launch.info.size == 1) return serveNewId(nullptr);
   TUTTI_ASSIGN_OR_RETURN(const std::string directory, launchDirectory());
-  const std::string path = pathFor(directory, launch, tag);
+  TUTTI_ASSIGN_OR_RETURN(const Meeting meeting, meetingOf(launch));
+  const std::string path =
+      directory + "/" + launchFileName({"tutti launch", launch.info.launcher, meeting.name, tag});
   if (launch.info.rank != 0) {
-    return awaitLaunchFile(path, base::processConfig().get(base::param::kTimeout));
+    return awaitLaunchFile(path, base::processConfig().get(base::param::kTimeout), meeting.hint);
   }
+  sweepLaunchDirectory(directory);
   // The hook runs after all have joined, so long after the id is known here.
   const auto written = std::make_shared<UniqueId>();
   TUTTI_ASSIGN_OR_RETURN(const UniqueId id,

@@ -21,7 +21,6 @@ using base::Status;
 
 namespace {
 
-constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kAbortPollNs = 50 * kMs;
 // How long a timed-out wait may take longer to learn who is missing.
 constexpr int64_t kAskNs = 500 * kMs;
@@ -50,6 +49,7 @@ Plane::Plane(Reactor& reactor, const JoinOptions& options, std::vector<IdContent
       size_(options.size),
       fanOut_(fanOut),
       timeout_(options.timeout),
+      startNs_(base::nowNs()),
       ids_(std::move(ids)),
       secret_(combineSecrets(ids_)) {}
 
@@ -88,7 +88,10 @@ Status Plane::join(const std::atomic<bool>* isAborted) {
     if (status.isOk() && !isJoined_) status = broken_.isOk() ? failureStatus() : broken_;
   }
   if (!status.isOk()) {
-    reactor_.call([&] { giveUp(status); });
+    reactor_.call([&] {
+      status = withCause(status);
+      giveUp(status);
+    });
     // The rendezvous hangs up once it has told the others. It may be this process, which may end
     // when this returns.
     {

@@ -88,6 +88,8 @@ class Plane : public Channel::Listener, public std::enable_shared_from_this<Plan
   void onTable(const std::vector<std::string>& table);
   void askWhoIsMissing();
   void giveUp(const base::Status& reason);
+  // The failure, or what is behind it in this process: too few file descriptors.
+  base::Status withCause(const base::Status& status) const;
   base::Status joinTimeout();
   bool hasChildren() const;
 
@@ -127,6 +129,7 @@ class Plane : public Channel::Listener, public std::enable_shared_from_this<Plan
   const int size_;
   const int fanOut_;
   const std::chrono::milliseconds timeout_;
+  const int64_t startNs_;
   const std::vector<IdContent> ids_;
   Key secret_{};
 

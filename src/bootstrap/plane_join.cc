@@ -7,10 +7,10 @@
 #include <fmt/format.h>
 
 #include "src/base/clock.h"
-#include "src/base/config.h"
 #include "src/base/errors.h"
 #include "src/base/host.h"
 #include "src/base/log.h"
+#include "src/bootstrap/descriptors.h"
 #include "src/bootstrap/interfaces.h"
 #include "src/bootstrap/plane.h"
 #include "src/bootstrap/rendezvous.h"
@@ -22,7 +22,6 @@ using base::Status;
 
 namespace {
 
-constexpr int64_t kMs = 1'000'000;
 constexpr int64_t kLongestBeatNs = 5000 * kMs;
 constexpr int64_t kShortestBeatNs = 20 * kMs;
 
@@ -80,10 +79,7 @@ Status Plane::serveRendezvous() {
 
 Status Plane::openDoor() {
   if (!hasChildren()) return {};
-  const base::Config& config = base::processConfig();
-  TUTTI_ASSIGN_OR_RETURN(door_.addresses,
-                         chooseAddresses(listInterfaces(), config.get(base::param::kSocketIfname),
-                                         config.get(base::param::kSocketFamily), kMaxIdAddresses));
+  TUTTI_ASSIGN_OR_RETURN(door_.addresses, addressesToOffer());
   const bool isLocal = door_.addresses.size() == 1;
   Acceptor& acceptor = Acceptor::of(reactor_);
   TUTTI_ASSIGN_OR_RETURN(doorSocket_, acceptor.open(0, isLocal));
@@ -294,6 +290,14 @@ void Plane::askWhoIsMissing() {
     out.u32(0);
     if (server->channel) server->channel->send(kFrameAsk, out.take());
   }
+}
+
+Status Plane::withCause(const Status& status) const {
+  const Acceptor::Shortage shortage = Acceptor::of(reactor_).lastShortage();
+  const bool isEffect =
+      status.errorId() == base::kErrUnreachable || status.errorId() == base::kErrJoinTimeout;
+  if (!isEffect || shortage.atNs < startNs_) return status;
+  return systemFailure("ranks could not connect to this process", shortage.error);
 }
 
 void Plane::giveUp(const Status& reason) {

@@ -10,7 +10,6 @@
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
-#include <cstring>
 #include <system_error>
 #include <thread>
 
@@ -18,6 +17,7 @@
 
 #include "src/base/clock.h"
 #include "src/base/errors.h"
+#include "src/bootstrap/descriptors.h"
 
 namespace tutti::bootstrap {
 
@@ -76,10 +76,7 @@ Status Reactor::start() {
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll_.isOpen() || !wake_.isOpen()) {
-    return {Code::kSystemError, base::kErrSocket,
-            fmt::format("cannot start the control thread: {}; raise the limit of open files "
-                        "(ulimit -n)",
-                        std::strerror(errno))};
+    return systemFailure("cannot start the control thread", errno);
   }
   open_ = {epoll_.get(), wake_.get()};
   epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};

@@ -18,6 +18,8 @@
 
 namespace tutti::bootstrap {
 
+inline constexpr int64_t kMs = 1'000'000;  // nanoseconds
+
 // Lives until the process ends; its thread is detached and touches nothing that exit destroys. A
 // child made by fork gets a new one: the parent's sockets are closed in the child, so that a
 // parent's death is seen by its peers although children live on.

@@ -1,5 +1,6 @@
 #include "src/bootstrap/rendezvous.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -7,6 +8,7 @@
 #include "src/base/clock.h"
 #include "src/base/errors.h"
 #include "src/base/log.h"
+#include "src/bootstrap/descriptors.h"
 
 namespace tutti::bootstrap {
 
@@ -129,12 +131,17 @@ void Rendezvous::setWanted(const Registration& registration) {
 void Rendezvous::onRegister(Channel& channel, const Registration& registration) {
   Status status = failure_;
   if (status.isOk()) status = check(registration);
+  if (status.isOk() && members_.empty()) {
+    setWanted(registration);
+    // More ranks than can connect at once would never come together.
+    status = checkDescriptors(wanted_.size() - std::min(wanted_.size(), channels_.size()),
+                              fmt::format("the rendezvous of {} ranks", registration.size));
+  }
   if (!status.isOk()) {
     channel.send(kFrameRefused, encodeStatus(status));
     if (failure_.isOk()) fail(status);
     return;
   }
-  if (members_.empty()) setWanted(registration);
   const int rank = static_cast<int>(registration.identity.rank);
   members_[rank] = {registration, channel.shared_from_this()};
   TUTTI_LOG_TRACE(kBootstrap, "rank {} registered, {} of {}", rank, members_.size(),

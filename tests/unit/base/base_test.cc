@@ -93,6 +93,12 @@ TEST(Host, Identity) {
   EXPECT_NE(realHostIdentity().find('/'), std::string::npos);
 }
 
+TEST(Host, ParentsUpToTheTop) {
+  EXPECT_EQ(parentProcess(getpid()), getppid());
+  EXPECT_EQ(parentProcess(1), 0);
+  EXPECT_FALSE(parentProcess(1 << 30).has_value());
+}
+
 TEST(Host, StartTimeTellsLiveFromDead) {
   ASSERT_TRUE(processStartTime(getpid()).has_value());
   EXPECT_EQ(processStartTime(getpid()), processStartTime(getpid()));

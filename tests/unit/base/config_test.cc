@@ -85,6 +85,17 @@ TEST(Config, UnknownNamesWarnWithTheNearest) {
   EXPECT_EQ(config.warnings()[1].find("did you mean"), std::string::npos);
 }
 
+// What nothing implements is not accepted in silence.
+TEST(Config, PlannedSettingsAreUnknown) {
+  for (const char* name :
+       {"TUTTI_CHECKSUM", "TUTTI_DETERMINISTIC", "TUTTI_CHECK_POINTERS", "TUTTI_PLUGIN_PATH"}) {
+    const Config config = Config::fromMap({{name, "1"}});
+    ASSERT_EQ(config.warnings().size(), 1u) << name;
+    EXPECT_NE(config.warnings()[0].find(name), std::string::npos);
+    EXPECT_NE(config.warnings()[0].find("unknown parameter"), std::string::npos);
+  }
+}
+
 TEST(Config, UnreadableValuesWarnAndFallBack) {
   const Config config = Config::fromMap({{"TUTTI_TIMEOUT", "soon"}, {"TUTTI_RANK", "3x"}});
   EXPECT_EQ(config.get(param::kTimeout), milliseconds(30000));
@@ -129,6 +140,13 @@ TEST(Config, AllowList) {
   EXPECT_FALSE(isAllowedByList("^shm", "shm"));
   EXPECT_TRUE(isAllowedByList("^shm", "tcp"));
   EXPECT_FALSE(isAllowedByList("sh", "shm"));
+}
+
+TEST(Config, EnvironmentOfAnotherProcess) {
+  const auto own = environmentOf(getpid());
+  ASSERT_TRUE(own.has_value());
+  EXPECT_EQ(own->count("PATH"), environmentVariable("PATH").has_value() ? 1u : 0u);
+  EXPECT_FALSE(environmentOf(1 << 30).has_value());
 }
 
 TEST(Config, ProcessConfigIsReadOnce) {

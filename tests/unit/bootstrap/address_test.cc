@@ -95,7 +95,7 @@ TEST(Interfaces, NoneLeftIsAnErrorThatListsThem) {
       << chosen.status().text();
 }
 
-TEST(Interfaces, ThisHostHasSome) { EXPECT_FALSE(listInterfaces().empty()); }
+TEST(Interfaces, ThisHostHasSome) { EXPECT_FALSE(listInterfaces()->empty()); }
 
 TEST(UniqueId, RoundTripAndDamage) {
   IdContent content;

@@ -1,14 +1,19 @@
 // What launchers say, and ids without a channel.
 #include "src/bootstrap/launcher.h"
 
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "src/base/config.h"
 #include "src/base/errors.h"
 #include "src/bootstrap/launch_file.h"
+#include "src/bootstrap/launch_parent.h"
 #include "src/bootstrap/launch_variables.h"
 #include "src/bootstrap/unique_id.h"
 #include "tests/unit/bootstrap/ranks.h"
@@ -79,6 +84,75 @@ TEST(Launcher, Precedence) {
   expectInfo(ignored, {});
 }
 
+// Variables of the later launcher that the earlier one's are laid over.
+std::string warningOf(Variables inner, const Variables& outer) {
+  inner.insert(outer.begin(), outer.end());
+  const auto launch = read(inner);
+  return launch.isOk() ? launch->warning : launch.status().toString();
+}
+
+Variables mpichOf(int rank, int size) {
+  return {{"PMI_RANK", std::to_string(rank)}, {"PMI_SIZE", std::to_string(size)}};
+}
+
+TEST(Launcher, ContradictingLaunchersAreNamed) {
+  // Left over from a launch around the job's submission: every process would be rank 0 of 1.
+  const std::string stale =
+      warningOf({{"OMPI_COMM_WORLD_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "1"}}, kSlurm);
+  EXPECT_NE(stale.find("openmpi says rank 0 of 1"), std::string::npos) << stale;
+  EXPECT_NE(stale.find("slurm says rank 6 of 7"), std::string::npos) << stale;
+  EXPECT_NE(stale.find("unset OMPI_COMM_WORLD_RANK"), std::string::npos) << stale;
+  EXPECT_NE(warningOf(mpichOf(1, 7), kSlurm), "");
+  EXPECT_NE(warningOf(kOpenMpi, mpichOf(3, 4)), "");
+}
+
+TEST(Launcher, NestedLaunchersAreInOrder) {
+  EXPECT_EQ(warningOf(kTorch, kOpenMpi), "");  // an agent for each of 4 groups of 2 ranks
+  EXPECT_EQ(warningOf(kOpenMpi, mpichOf(1, 4)), "");
+  Variables agent = kSlurm;
+  agent["SLURM_STEP_NUM_TASKS"] = "3";
+  agent["SLURM_PROCID"] = "2";
+  agent["SLURM_STEP_TASKS_PER_NODE"] = "2,1";
+  agent["SLURM_LOCALID"] = "0";
+  EXPECT_EQ(warningOf(kOpenMpi, agent), "");
+  // Who says it explicitly knows what he does.
+  EXPECT_EQ(warningOf({{"TUTTI_RANK", "0"}, {"TUTTI_SIZE", "2"}}, kTorch), "");
+}
+
+// srun --mpi=pmi2 sets both; Slurm knows the job's name.
+TEST(Launcher, SlurmsPmiIsSlurm) {
+  Variables both = kSlurm;
+  both.merge(mpichOf(6, 7));
+  expectInfo(both, {6, 7, 2, 3, "slurm"});
+  EXPECT_EQ(read(both)->jobName, "99.0");
+  EXPECT_EQ(read(both)->warning, "");
+}
+
+TEST(Launcher, WrappersHaveTheRanksVariables) {
+  const auto isSame = [](const LauncherInfo& info, const Variables& mine, const Variables& other) {
+    const auto lookup = [](const Variables& variables) -> Lookup {
+      return [&variables](const char* name) {
+        const auto found = variables.find(name);
+        return found == variables.end() ? std::nullopt : std::optional(found->second);
+      };
+    };
+    return isSameRank(info, lookup(mine), lookup(other));
+  };
+  Variables rank = mpichOf(0, 2);
+  rank["PMI_FD"] = "17";
+  Variables around = rank;
+  around["PMI_FD"] = "6";
+  const LauncherInfo mpich{0, 2, 0, 2, "mpich"};
+  EXPECT_TRUE(isSame(mpich, rank, rank));
+  EXPECT_FALSE(isSame(mpich, rank, around));  // a launch by a rank of another one
+  EXPECT_FALSE(isSame(mpich, rank, mpichOf(1, 2)));
+  EXPECT_FALSE(isSame(mpich, rank, {}));
+  // A wrapper that passes MPICH's variables on as explicit ones.
+  Variables renamed = rank;
+  renamed.insert({{"TUTTI_RANK", "0"}, {"TUTTI_SIZE", "2"}});
+  EXPECT_TRUE(isSame({0, 2, -1, -1, "tutti"}, renamed, rank));
+}
+
 TEST(Launcher, BatchScriptIsNoRank) {
   Variables batch = kSlurm;
   batch.erase("SLURM_STEP_ID");
@@ -132,7 +206,7 @@ class LaunchFileTest : public testing::Test {
   LaunchFileTest() {
     char pattern[] = "/tmp/tutti-test-XXXXXX";
     directory_ = mkdtemp(pattern);
-    path_ = directory_ + "/id";
+    path_ = directory_ + "/" + launchFileName({"a launch"});
   }
   ~LaunchFileTest() override { std::filesystem::remove_all(directory_); }
 
@@ -151,7 +225,7 @@ TEST_F(LaunchFileTest, WaitsForTheWriter) {
     std::this_thread::sleep_for(milliseconds(150));
     EXPECT_TRUE(writeLaunchFile(path_, someId(7)).isOk());
   });
-  const auto id = awaitLaunchFile(path_, milliseconds(10000));
+  const auto id = awaitLaunchFile(path_, milliseconds(10000), "");
   writer.join();
   ASSERT_TRUE(id.isOk()) << id.status().toString();
   EXPECT_EQ(*id, someId(7));
@@ -165,10 +239,10 @@ TEST_F(LaunchFileTest, IgnoresWhatADeadProcessLeft) {
   ASSERT_EQ(processes.wait(
                 processes.start([&] { return writeLaunchFile(path_, someId(1)).isOk() ? 0 : 1; })),
             0);
-  const auto stale = awaitLaunchFile(path_, milliseconds(200));
+  const auto stale = awaitLaunchFile(path_, milliseconds(200), "is there");
   EXPECT_EQ(stale.status().errorId(), base::kErrJoinTimeout);
   ASSERT_TRUE(writeLaunchFile(path_, someId(2)).isOk());
-  EXPECT_EQ(*awaitLaunchFile(path_, milliseconds(200)), someId(2));
+  EXPECT_EQ(*awaitLaunchFile(path_, milliseconds(200), ""), someId(2));
 }
 
 TEST_F(LaunchFileTest, RemovesOnlyItsOwn) {
@@ -177,6 +251,33 @@ TEST_F(LaunchFileTest, RemovesOnlyItsOwn) {
   EXPECT_TRUE(std::filesystem::exists(path_));
   removeLaunchFile(path_, someId(2));
   EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(LaunchFileTest, SweepsWhatTheDeadLeft) {
+  const auto pathOf = [&](const char* name) { return directory_ + "/" + launchFileName({name}); };
+  Processes processes;
+  const size_t killed = processes.start([&] {
+    const bool isWritten = writeLaunchFile(pathOf("killed"), someId(1)).isOk();
+    return isWritten ? raise(SIGKILL) : 1;
+  });
+  EXPECT_EQ(processes.wait(killed), -1);
+  const std::string halfWritten = pathOf("half") + ".1f";
+  const std::string beingWritten = pathOf("begun") + ".2e";
+  const std::string foreign = directory_ + "/notes";
+  for (const auto& path : {halfWritten, beingWritten, foreign}) std::ofstream(path) << "x";
+  for (const auto& path : {halfWritten, foreign}) {
+    std::filesystem::last_write_time(
+        path, std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+  }
+  ASSERT_TRUE(writeLaunchFile(path_, someId(2)).isOk());
+  ASSERT_TRUE(std::filesystem::exists(pathOf("killed")));
+  sweepLaunchDirectory(directory_);
+  EXPECT_FALSE(std::filesystem::exists(pathOf("killed")));
+  EXPECT_FALSE(std::filesystem::exists(halfWritten));
+  EXPECT_TRUE(std::filesystem::exists(beingWritten));
+  EXPECT_TRUE(std::filesystem::exists(foreign));
+  EXPECT_TRUE(std::filesystem::exists(path_));
+  sweepLaunchDirectory(directory_ + "/missing");
 }
 
 TEST_F(LaunchFileTest, DirectoryOfOthersIsRefused) {
@@ -217,6 +318,88 @@ void launchAndJoin(const std::map<std::string, std::string>& common, int size) {
     });
   }
   for (int rank = 0; rank < size; ++rank) EXPECT_EQ(processes.wait(static_cast<size_t>(rank)), 0);
+}
+
+// What the test below runs, each behind a wrapper: no test of its own.
+TEST(WrappedRank, DISABLED_Joins) {
+  const auto info = detectLauncher();
+  ASSERT_TRUE(info.isOk() && info->size > 1) << "not started by a launcher";
+  const auto id = launcherUniqueId(*info, "wrapped");
+  ASSERT_TRUE(id.isOk()) << id.status().toString();
+  auto plane = joinAs(*id, info->rank, info->size);
+  ASSERT_TRUE(plane.isOk()) << plane.status().toString();
+  (*plane)->announceLeave();
+}
+
+// Starts `size` ranks, each as the grandchild of this process below two shells.
+void launchWrapped(const Variables& common, const char* rankName, int size) {
+  constexpr const char* kWrapper =
+      "sh -c '\"$0\" --gtest_also_run_disabled_tests "
+      "--gtest_filter=WrappedRank.DISABLED_Joins; exit $?' \"$0\"; exit $?";
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe");
+  Processes processes;
+  for (int rank = 0; rank < size; ++rank) {
+    processes.start([&, rank] {
+      for (const auto& [name, value] : common) setenv(name.c_str(), value.c_str(), 1);
+      setenv(rankName, std::to_string(rank).c_str(), 1);
+      execl("/bin/sh", "sh", "-c", kWrapper, self.c_str(), nullptr);
+      return 1;
+    });
+  }
+  for (int rank = 0; rank < size; ++rank) EXPECT_EQ(processes.wait(static_cast<size_t>(rank)), 0);
+}
+
+TEST_F(LaunchFileTest, RanksBehindWrappersMeet) {
+  const Variables common = {{"XDG_RUNTIME_DIR", directory_}, {"TUTTI_TIMEOUT", "5"}};
+  Variables mpich = common;
+  mpich.insert({{"PMI_SIZE", "3"}, {"PMI_FD", "5"}});
+  launchWrapped(mpich, "PMI_RANK", 3);
+  Variables explicitly = common;
+  explicitly["TUTTI_SIZE"] = "2";
+  launchWrapped(explicitly, "TUTTI_RANK", 2);
+}
+
+// Runs body in a child of a child that runs prepare first.
+int runBelow(const std::function<bool()>& prepare, const std::function<int()>& body) {
+  constexpr int kSkip = 77;
+  Processes processes;
+  return processes.wait(processes.start([&] {
+    if (!prepare()) return kSkip;
+    Processes inner;
+    return inner.wait(inner.start(body));
+  }));
+}
+
+int namesARemedy() {
+  const auto parent = launchParent([](const Lookup&) { return true; });
+  const std::string text = parent.status().toString();
+  const bool isGood = parent.status().errorId() == base::kErrNoLaunchAddress &&
+                      text.find("TUTTI_JOB_ID") != std::string::npos &&
+                      text.find("TUTTI_ADDR") != std::string::npos;
+  if (!isGood) fprintf(stderr, "%s\n", text.c_str());
+  return isGood ? 0 : 1;
+}
+
+TEST(LaunchParent, HiddenEnvironmentIsAnErrorAtOnce) {
+  const auto hide = [] {
+    const bool isNobody = geteuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0);
+    return isNobody && prctl(PR_SET_DUMPABLE, 0) == 0;
+  };
+  const int code = runBelow(hide, namesARemedy);
+  if (code == 77) GTEST_SKIP() << "this user can not become another";
+  EXPECT_EQ(code, 0);
+}
+
+// As where each rank has a container: all above it, up to init, is the rank's.
+TEST(LaunchParent, ContainerOfItsOwnIsAnErrorAtOnce) {
+  const auto contain = [] { return unshare(CLONE_NEWPID | CLONE_NEWNS) == 0; };
+  const int code = runBelow(contain, [] {
+    const bool isMounted = mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                           mount("proc", "/proc", "proc", 0, nullptr) == 0;
+    return isMounted ? namesARemedy() : 77;
+  });
+  if (code == 77) GTEST_SKIP() << "new namespaces are not permitted";
+  EXPECT_EQ(code, 0);
 }
 
 TEST_F(LaunchFileTest, ProcessesOfOneHostMeetByFile) {
