@@ -21,11 +21,13 @@ job_count() {
   echo "${TUTTI_JOBS:-$((cores < memory ? cores : memory))}"
 }
 
-# How many tests at once. Tests with many ranks take several of these slots.
+# How many tests at once: half as many again as there are cores, because tests wait a good deal.
+# Those with many ranks take several of these slots.
 test_jobs() {
   local cores
   cores=$(nproc)
-  echo "${TUTTI_JOBS:-$((cores < 8 ? cores : 8))}"
+  ((cores < 8)) || cores=8
+  echo "${TUTTI_JOBS:-$((cores + cores / 2))}"
 }
 
 has_package() { [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }

@@ -259,6 +259,14 @@ std::string normalAddress(std::string_view address) {
   return fmt::format("{:04x}:{:02x}:{:02x}.{:x}", parts[0], parts[1], parts[2], parts[3]);
 }
 
+bool isPciAddress(std::string_view normal) {
+  constexpr std::string_view kForm = "0000:00:00.0";
+  const size_t dot = normal.rfind('.');
+  if (normal.size() < kForm.size() || dot == std::string_view::npos || dot < 10) return false;
+  return normal[dot - 3] == ':' && normal[dot - 6] == ':' &&
+         normal.find_first_not_of("0123456789abcdef:.") == std::string_view::npos;
+}
+
 int64_t socketRate(std::string_view vendor, std::string_view arch, int family, int model) {
   if (arch == "arm64" || arch == "aarch64") return 6 * kGigabyte;
   if (arch.starts_with("ppc64")) return 32 * kGigabyte;

@@ -99,6 +99,8 @@ struct Draft {
 // "0000:C1:00.0", "c1:0.0" -> "0000:c1:00.0"; lower case and complete. Text of another form comes
 // back in lower case.
 std::string normalAddress(std::string_view address);
+// Is what normalAddress gave such an address?
+bool isPciAddress(std::string_view normal);
 
 // What joins two processors of one machine, in kB/s, by what they say of themselves; `vendor` as
 // /proc/cpuinfo has it. Unknown processors get a cautious value.

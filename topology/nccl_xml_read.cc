@@ -219,6 +219,8 @@ class NcclReader {
     if (pciClass == PciClass::kSwitch && contents.count() == 0) return readSwitch(pci, parent);
     Part function = contained(pci, parent, Attachment::kPci);
     function.address = normalAddress(pci.get("busid"));
+    const bool isAddress = function.address.empty() || isPciAddress(function.address);
+    if (!isAddress) note(pci.line, fmt::format("busid=\"{}\" is no PCI address", function.address));
     function.vendor = pci.get("vendor");
     function.model = pci.get("device");
     function.pci.megatransfers = parseMegatransfers(pci.get("link_speed"));
@@ -363,7 +365,7 @@ class NcclReader {
     wire.from = link.from;
     wire.line = element.line;
     wire.count =
-        static_cast<int32_t>(std::clamp<int64_t>(number(element, "count", 1), -1, 1 << 20));
+        static_cast<int32_t>(std::clamp<int64_t>(number(element, "count", 1), -(1 << 20), 1 << 20));
     if (element.name == "c2c") {
       wire.to = hostOf(link.from);
       wire.kind = LinkKind::kChip;

@@ -227,11 +227,11 @@ class Sanitiser {
         return failure(wire.line, fmt::format("{} links from {} to {}: no device has so many",
                                               wire.count, from.id, part(wire.to).id));
       }
-      if (wire.from == wire.to) {
+      if (wire.count <= 0) {
+        note(wire.line, fmt::format("{}: links to {} left out: their count is {}", from.id,
+                                    part(wire.to).id, wire.count));
+      } else if (wire.from == wire.to) {
         note(wire.line, fmt::format("{}: {} links to itself left out", from.id, wire.count));
-      } else if (wire.count <= 0) {
-        note(wire.line,
-             fmt::format("{}: {} links to {} left out", from.id, wire.count, part(wire.to).id));
       } else {
         good.push_back(wire);
       }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <mutex>
 #include <vector>
 
 #include "src/base/clock.h"
@@ -19,6 +20,24 @@ using topology::Loaded;
 
 // Of calls that the bound and the load are counted for; what is planned is the same for all.
 constexpr uint64_t kPlannedBytes = uint64_t{1} << 30;
+
+base::Status noMultiple(const std::string& file, size_t ranks, int size) {
+  return {base::Code::kInvalidUsage, base::kErrTopologyFile,
+          fmt::format("{} (TUTTI_TOPO_FILE) describes machines of {} ranks, and the communicator's "
+                      "{} are no multiple of that; start as many ranks as whole machines have, or "
+                      "unset TUTTI_TOPO_FILE",
+                      file, ranks, size)};
+}
+
+// A part of the ranks may have split off, or somebody started too few: said once.
+void tooManyRanks(const std::string& file, size_t ranks, int size) {
+  static std::once_flag once;
+  std::call_once(once, [&] {
+    TUTTI_LOG_WARN("{} (TUTTI_TOPO_FILE) describes {} ranks, a communicator has {}: it plans "
+                   "without the file; so do others of another size",
+                   file, ranks, size);
+  });
+}
 
 base::Status tooFewRanks(const std::string& file, size_t ranks, int size) {
   return {base::Code::kInvalidUsage, base::kErrTopologyFile,
@@ -50,13 +69,13 @@ base::Result<std::unique_ptr<Fabric>> Fabric::open(int size, const base::Config&
   const size_t ranks = loaded->topology.ranks().size();
   const std::string& network = config.get(base::param::kTopoNetwork);
   if (ranks < wanted) {
-    if (network.empty() || wanted % ranks != 0) return tooFewRanks(file, ranks, size);
+    if (network.empty()) return tooFewRanks(file, ranks, size);
+    if (wanted % ranks != 0) return noMultiple(file, ranks, size);
     loaded = joined(loaded.take(), wanted / ranks, network);
     if (!loaded.isOk()) return loaded.status().withContext("TUTTI_TOPO_NETWORK");
   }
   if (ranks > wanted) {
-    TUTTI_LOG_INFO(kInit, "{} describes {} ranks, not these {}: it is not used here", file, ranks,
-                   size);
+    tooManyRanks(file, ranks, size);
     return std::unique_ptr<Fabric>();
   }
   for (const std::string& note : loaded->notes) TUTTI_LOG_INFO(kGraph, "{}", note);
