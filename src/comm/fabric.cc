@@ -33,9 +33,10 @@ base::Status noMultiple(const std::string& file, size_t ranks, int size) {
 void tooManyRanks(const std::string& file, size_t ranks, int size) {
   static std::once_flag once;
   std::call_once(once, [&] {
-    TUTTI_LOG_WARN("{} (TUTTI_TOPO_FILE) describes {} ranks, a communicator has {}: it plans "
-                   "without the file; so do others of another size",
-                   file, ranks, size);
+    TUTTI_LOG_WARN(
+        "{} (TUTTI_TOPO_FILE) describes {} ranks, a communicator has {}: it plans "
+        "without the file; so do others of another size",
+        file, ranks, size);
   });
 }
 

@@ -224,6 +224,15 @@ void requireRefused(RankContext& context, const std::string& id, const std::stri
       fmt::format("result {}, not {} with \"{}\": {}", static_cast<int>(result), id, text, error));
 }
 
+TEST_F(Fabric, RefusesAPartOfAMachine) {
+  auto options = optionsFor({Launch::kThreads, 5}, write("pair.xml", kPairXml));
+  options.environment.emplace_back("TUTTI_TOPO_NETWORK", "star");
+  options.makesComm = false;
+  runRanks(options, [](RankContext& context) {
+    requireRefused(context, "TUTTI-E0309", "5 are no multiple");
+  });
+}
+
 TEST_F(Fabric, RefusesFilesThatCanNotBeUsed) {
   const struct {
     std::string file;

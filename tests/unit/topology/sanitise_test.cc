@@ -129,6 +129,12 @@ TEST(Sanitise, LinksToOneself) {
       << joined(loaded.notes);
 }
 
+TEST(Sanitise, AddressesThatAreNone) {
+  const Loaded loaded = loadText(machine(cpu(0, gpu("zz", 0) + gpu("0002:00:00.0", 1))));
+  EXPECT_TRUE(hasNote(loaded, {"busid=\"zz\" is no PCI address"})) << joined(loaded.notes);
+  EXPECT_FALSE(hasNote(loaded, {"0002:00:00.0\" is no"})) << joined(loaded.notes);
+}
+
 TEST(Sanitise, UnequalCounts) {
   const auto box = [](const std::string& there, const std::string& back) {
     const auto link = [](const std::string& target, const std::string& count) {
@@ -147,7 +153,8 @@ TEST(Sanitise, UnequalCounts) {
   }
   const Loaded none = loadText(box("-1", "0"));
   EXPECT_EQ(capacity(none.topology, "gpu0", "gpu1"), 0);
-  EXPECT_TRUE(hasNote(none, {"gpu0: -1 links to gpu1 left out"})) << joined(none.notes);
+  EXPECT_TRUE(hasNote(none, {"gpu0: links to gpu1 left out: their count is -1"}))
+      << joined(none.notes);
   EXPECT_NE(refusal(box("99999999999", "1")).find("no device has so many"), std::string::npos);
 }
 
