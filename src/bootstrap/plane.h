@@ -161,6 +161,7 @@ class Plane : public Channel::Listener, public std::enable_shared_from_this<Plan
   uint32_t completed_ = 0;  // gathers below this number are over
   std::set<int> failed_;
   std::set<int> left_;
+  int firstLeft_ = -1;  // others that leave may do so because of it
   uint64_t beatTimer_ = 0;
   int64_t beatNs_ = 0;
   int64_t joinedNs_ = 0;

@@ -257,6 +257,7 @@ void Plane::recordFailure(const Channel* from, int rank, FailureKind kind,
 
 void Plane::onLeave(const Channel* from, int rank) {
   if (!left_.insert(rank).second) return;
+  if (firstLeft_ < 0) firstLeft_ = rank;
   WireWriter out;
   out.u32(static_cast<uint32_t>(rank));
   spread(from, kFrameLeave, out.take(), false);
@@ -266,7 +267,7 @@ void Plane::onLeave(const Channel* from, int rank) {
     broken_ = Status(Code::kRemoteError, base::kErrPeerLeft,
                      fmt::format("rank {} ({}) left the communicator while others still exchange "
                                  "values",
-                                 rank, describe(rank)));
+                                 firstLeft_, describe(firstLeft_)));
   }
   changed_.notify_all();
 }

@@ -67,6 +67,20 @@ base::Result<std::vector<ir::Schedule>> lowerAll(const ir::Plan& plan, int ranks
 }
 
 // On the contracted fabric, to which the plan's ways belong.
+// Somebody waits: says so where it is minutes.
+void warnOfLength(const Simulated& result) {
+  constexpr uint64_t kMany = 10'000'000;
+  const uint64_t chunk = std::max<uint64_t>(result.plan.chunkBytes, 1);
+  const uint64_t turns = result.plan.chunkBytes == 0 ? 1 : (result.made.bytes + chunk - 1) / chunk;
+  const auto trees = std::max<size_t>(result.plan.trees.size(), 1);
+  const uint64_t messages = turns * trees * 2 * static_cast<uint64_t>(result.made.ranks);
+  if (messages < kMany) return;
+  fmt::print(stderr,
+             "tutti sim: some {} million messages, which take minutes; a larger --chunk than {} "
+             "makes them fewer\n",
+             messages / 1'000'000, formatBytes(result.plan.chunkBytes));
+}
+
 base::Result<Simulated> simulatePlan(const PlanQuestion& question, const SimArguments& arguments) {
   using Time = std::chrono::steady_clock;
   const auto since = [](Time::time_point start) {
@@ -93,6 +107,7 @@ base::Result<Simulated> simulatePlan(const PlanQuestion& question, const SimArgu
   start = Time::now();
   TUTTI_ASSIGN_OR_RETURN(result.call, callOf(question, result.made.ranks));
   TUTTI_ASSIGN_OR_RETURN(const auto schedules, lowerAll(result.plan, result.made.ranks));
+  warnOfLength(result);
   sim::Options options;
   options.routes = std::move(planned.routes);
   options.fifoSlots = arguments.slots;
@@ -186,7 +201,8 @@ void addSim(CLI::App& app, int& code) {
   auto arguments = std::make_shared<SimArguments>();
   addPlanOptions(*command, arguments->question);
   command->add_option("--algo", arguments->algorithm, "An algorithm (without: the plan's choice)");
-  command->add_option("--chunk", arguments->chunk, "Bytes of a chunk (without: as planned)");
+  command->add_option("--chunk", arguments->chunk,
+                      "Bytes of a chunk, all trees together (without: as planned)");
   command->add_option("--slots", arguments->slots, "Messages under way between two ranks (4)")
       ->check(CLI::Range(1, 1024));
   command->callback([arguments, &code] { code = run(*arguments); });
