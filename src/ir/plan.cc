@@ -34,7 +34,7 @@ uint64_t digest(const Plan& plan) {
   for (const uint64_t number :
        {static_cast<uint64_t>(plan.root), plan.chunkBytes, plan.fallbackChunkBytes,
         uint64_t{plan.usesBoard}, uint64_t{plan.acceptsKernelCopy}, uint64_t{plan.fitsSlots},
-        uint64_t{plan.trees.size()}}) {
+        uint64_t{plan.isPaced}, uint64_t{plan.trees.size()}}) {
     hash = base::hash64(number, hash);
   }
   hash = digestRanks(plan.order, hash);

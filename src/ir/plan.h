@@ -27,6 +27,9 @@ struct Plan {
   // Of forests: messages fit slots of Limits::kFifoSlotBytes. False: FIFOs take any length, as in a
   // plan that is told of a fabric, not yet of the memory between its ranks.
   bool fitsSlots = true;
+  // "trees": lighter ones keep step with the heaviest, chunk by chunk. For calls of many chunks; in
+  // a short one they would only start late.
+  bool isPaced = false;
   // Another algorithm for the case that a peer's buffer can not be reached in place; empty: none
   // needed. Same chunk rules.
   std::string fallbackAlgorithm;

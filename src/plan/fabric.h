@@ -95,7 +95,7 @@ struct Searched {
 
 // Goes up with every change of what planFabric finds for the same fabric: what an earlier one found
 // is then looked for again (store.h).
-inline constexpr int kPlannerVersion = 4;
+inline constexpr int kPlannerVersion = 5;
 
 // Pure, the same on every machine: integers only, predicted times included. Single thread: 8 ranks
 // 20 ms, 64 ranks half a second, 1,024 ten seconds. Fails where bound does.

@@ -125,6 +125,7 @@ base::Result<ir::Plan> DecisionTable::fromFabric(const Candidate& candidate, con
   ir::Plan fitted = inSlots(std::move(planned));
   result.trees = std::move(fitted.trees);
   result.chunkBytes = fitted.chunkBytes;
+  result.isPaced = fitted.isPaced;
   return result;
 }
 

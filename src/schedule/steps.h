@@ -29,6 +29,7 @@ class Shape {
   bool usesBoard() const { return plan_.usesBoard; }
   uint64_t chunkBytes() const { return plan_.chunkBytes; }
   bool fitsSlots() const { return plan_.fitsSlots; }
+  bool isPaced() const { return plan_.isPaced; }
   const std::vector<ir::Tree>& trees() const { return plan_.trees; }
 
   int position() const { return position_; }

@@ -1,10 +1,10 @@
 // Any weighted trees: what the planner packs into a fabric whose links differ.
 //
 // "trees": a slice of the vector on each tree, in proportion to its weight, and so is its chunk, so
-// that all trees end together. Every tree has its own lanes and its own narrow channel: each pair
-// of ranks is an edge of a tree at most once, so a channel for each tree is enough, and no tree
-// waits for another. What goes up and what comes down of different chunks pass each other on the
-// two FIFOs of an edge.
+// that all trees end together; over many chunks they keep step (pace). Every tree has its own lanes
+// and its own narrow channel: each pair of ranks is an edge of a tree at most once, so a channel
+// for each tree is enough, and no tree waits for another. What goes up and what comes down of
+// different chunks pass each other on the two FIFOs of an edge.
 //
 // "forest": one or more trees from each rank, more of them than there are channels. A lane carries
 // all trees in which the rank is equally far from the root, in one order, and so does a channel.
@@ -55,6 +55,25 @@ void forEachTree(const Shape& shape, ir::Schedule& schedule, const Visit& visit)
   }
 }
 
+// Links that several trees use are shared evenly, not by weight: light trees would run ahead, and
+// heavy ones come late where nobody can catch up. So where a lighter tree's data begins, each chunk
+// waits until the same chunk of the heaviest tree has come by. The heaviest waits for no other, so
+// nothing waits in a circle.
+void pace(const Shape& shape, ir::Schedule& schedule) {
+  if (!shape.isPaced()) return;
+  const auto& weights = schedule.sliceWeights;
+  const auto heaviest = std::max_element(weights.begin(), weights.end());
+  const auto leads = [&](const ir::Lane& lane) { return lane.slice == heaviest - weights.begin(); };
+  const auto leader = std::find_if(schedule.lanes.begin(), schedule.lanes.end(), leads);
+  const auto isFifo = [](const ir::Operand& each) { return each.space == ir::Space::kFifo; };
+  for (ir::Lane& lane : schedule.lanes) {
+    ir::Step& step = lane.steps.front();
+    const bool isLighter = weights[static_cast<size_t>(lane.slice)] < *heaviest;
+    const bool isBegin = std::none_of(step.sources.begin(), step.sources.end(), isFifo);
+    if (isLighter && isBegin) step.afterLane = static_cast<int>(leader - schedule.lanes.begin());
+  }
+}
+
 }  // namespace
 
 // Combined upwards and copied downwards on the same tree, both at once.
@@ -67,6 +86,7 @@ void allReduceTrees(const Shape& shape, ir::Schedule& schedule) {
     add(combine(std::move(sources), {fifo(node.parent)}));
     add(move(fifo(node.parent), std::move(below)));
   });
+  pace(shape, schedule);
 }
 
 void reduceTrees(const Shape& shape, ir::Schedule& schedule) {
@@ -76,6 +96,7 @@ void reduceTrees(const Shape& shape, ir::Schedule& schedule) {
     if (node.parent < 0) return add(final(combine(std::move(sources), {output(self)})));
     add(combine(std::move(sources), {fifo(node.parent)}));
   });
+  pace(shape, schedule);
 }
 
 void broadcastTrees(const Shape& shape, ir::Schedule& schedule) {
@@ -85,6 +106,7 @@ void broadcastTrees(const Shape& shape, ir::Schedule& schedule) {
     below.push_back(output(self));
     add(move(node.parent < 0 ? input(self) : fifo(node.parent), std::move(below)));
   });
+  pace(shape, schedule);
 }
 
 namespace {

@@ -39,49 +39,49 @@ auto allGather(size_t count) {
   };
 }
 
+// A count for each rank.
+std::vector<size_t> counts(tuttiComm_t comm, size_t each) {
+  int size = 0;
+  (void)tuttiCommCount(comm, &size);
+  return std::vector<size_t>(static_cast<size_t>(size), each);
+}
+size_t rankOf(tuttiComm_t comm) {
+  int rank = 0;
+  (void)tuttiCommUserRank(comm, &rank);
+  return static_cast<size_t>(rank);
+}
+
 // Rank 0 gives `first` elements, the last rank 20 - first, the others 10.
 auto allGatherV(size_t first) {
   return [=](tuttiComm_t comm, int32_t* send, int32_t* recv) {
-    int size = 0, rank = 0;
-    (void)tuttiCommCount(comm, &size);
-    (void)tuttiCommUserRank(comm, &rank);
-    std::vector<size_t> counts(static_cast<size_t>(size), 10);
-    counts.front() = first;
-    counts.back() = 20 - first;
-    return tuttiAllGatherV(send, counts[static_cast<size_t>(rank)], recv, counts.data(), nullptr,
-                           tuttiInt32, comm, nullptr);
+    auto all = counts(comm, 10);
+    all.front() = first;
+    all.back() = 20 - first;
+    return tuttiAllGatherV(send, all[rankOf(comm)], recv, all.data(), nullptr, tuttiInt32, comm,
+                           nullptr);
   };
 }
 
 // Every rank sends each other 10 elements, but `toZero` to rank 0.
 auto allToAllV(size_t toZero) {
   return [=](tuttiComm_t comm, int32_t* send, int32_t* recv) {
-    int size = 0;
-    (void)tuttiCommCount(comm, &size);
-    const std::vector<size_t> receives(static_cast<size_t>(size), 10);
-    std::vector<size_t> sends = receives;
-    int rank = 0;
-    (void)tuttiCommUserRank(comm, &rank);
-    if (rank != 0) sends[0] = toZero;
+    const auto receives = counts(comm, 10);
+    auto sends = receives;
+    if (rankOf(comm) != 0) sends[0] = toZero;
     return tuttiAllToAllV(send, sends.data(), nullptr, recv, receives.data(), nullptr, tuttiInt32,
                           comm, nullptr);
   };
 }
 auto gatherV(int root, size_t count) {
   return [=](tuttiComm_t comm, int32_t* send, int32_t* recv) {
-    int size = 0;
-    (void)tuttiCommCount(comm, &size);
-    const std::vector<size_t> counts(static_cast<size_t>(size), count);
-    return tuttiGatherV(send, count, recv, counts.data(), nullptr, tuttiInt32, root, comm, nullptr);
+    return tuttiGatherV(send, count, recv, counts(comm, count).data(), nullptr, tuttiInt32, root,
+                        comm, nullptr);
   };
 }
 auto scatterV(int root, size_t count) {
   return [=](tuttiComm_t comm, int32_t* send, int32_t* recv) {
-    int size = 0;
-    (void)tuttiCommCount(comm, &size);
-    const std::vector<size_t> counts(static_cast<size_t>(size), count);
-    return tuttiScatterV(send, counts.data(), nullptr, recv, count, tuttiInt32, root, comm,
-                         nullptr);
+    return tuttiScatterV(send, counts(comm, count).data(), nullptr, recv, count, tuttiInt32, root,
+                         comm, nullptr);
   };
 }
 auto sendToZero(size_t count) {

@@ -76,6 +76,7 @@ Scenario randomScenario(Random& random, Collective collective, int size) {
     }
     std::shuffle(trees.begin(), trees.end(), random);
   } else {
+    scenario.plan.isPaced = random() % 2 == 0;
     const int count = 1 + below(random, 8);
     for (int each = 0; each < count; ++each) {
       trees.push_back(
@@ -87,6 +88,7 @@ Scenario randomScenario(Random& random, Collective collective, int size) {
 
 std::string describe(const Scenario& scenario) {
   std::string text = ir::toString(scenario.call) + " among " + std::to_string(scenario.size);
+  if (scenario.plan.isPaced) text += ", in step";
   for (const Tree& tree : scenario.plan.trees) {
     text += "\n  weight " + std::to_string(tree.weight) + ":";
     for (const ir::Rank parent : tree.parents) text += " " + std::to_string(parent);

@@ -42,10 +42,11 @@ std::vector<ir::Schedule> lowerAll(const ir::Plan& plan, int ranks) {
   return schedules;
 }
 
-Simulated simulated(const FabricPlan& made, std::string_view algorithm) {
-  const auto planned = plan::planned(made, algorithm, made.bytes);
+Simulated simulated(const FabricPlan& made, std::string_view algorithm, bool mayBePaced = true) {
+  auto planned = plan::planned(made, algorithm, made.bytes);
   EXPECT_TRUE(planned.isOk()) << planned.status().toString();
   if (!planned.isOk()) return {};
+  planned->plan.isPaced &= mayBePaced;
   Options options;
   options.routes = planned->routes;
   const auto outcome =
@@ -113,6 +114,15 @@ TEST(Planned, oneBoxWithHalfItsNetwork) {
   EXPECT_EQ(made.candidates.front().algorithm, "trees");
   EXPECT_GE(simulated(made, "trees").boundShare, 0.95);
   EXPECT_LE(simulated(made, "ring").boundShare, 0.6);
+}
+
+// Two vendors' boxes: trees of unequal weight over links that they share evenly.
+TEST(Planned, unequalTreesKeepStep) {
+  const auto made = planOf(tests::mixedBoxes(), {.collective = Collective::kAllReduce}, 1 << 30);
+  EXPECT_EQ(made.candidates.front().algorithm, "trees");
+  const double paced = simulated(made, "trees").boundShare;
+  EXPECT_GE(paced, 0.94);
+  EXPECT_GE(paced, simulated(made, "trees", false).boundShare + 0.04);
 }
 
 // Trees from every rank: what is promised of long calls, within what filling the pipeline takes.
