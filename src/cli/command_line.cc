@@ -51,6 +51,7 @@ int runCommandLine(int argc, char** argv) {
   app.require_subcommand(1);
   app.get_formatter()->column_width(32);
   int code = kExitOk;
+  addCheck(app, code);
   addDemo(app, code);
   addInfo(app, code);
   addPlan(app, code);

@@ -16,6 +16,7 @@ enum ExitCode : int {
 
 // Adds a command to `app`. Parsing a command line that names it runs it and leaves its exit code in
 // `code`, which outlives `app`.
+void addCheck(CLI::App& app, int& code);
 void addDemo(CLI::App& app, int& code);
 void addInfo(CLI::App& app, int& code);
 void addPlan(CLI::App& app, int& code);

@@ -11,6 +11,7 @@
 #include "src/base/clock.h"
 #include "src/cli/commands.h"
 #include "src/cli/plan_options.h"
+#include "src/cli/schedules.h"
 #include "src/cli/text.h"
 #include "src/plan/fabric.h"
 #include "src/plan/second_opinion.h"
@@ -22,6 +23,9 @@ struct PlanArguments {
   PlanOptions question;
   bool isBoundOnly = false;
   bool hasSecondOpinion = false;
+  std::string schedule;  // where to write: a file, "-" for stdout, empty: not asked for
+  std::string msccl;
+  int rank = -1;  // whose schedule; -1: all
 };
 
 double millisecondsSince(int64_t startNs) {
@@ -147,7 +151,47 @@ void printAnswer(const PlanArguments& arguments, const PlanQuestion& question,
   fmt::print("{}", arguments.question.asJson ? report.dump(1) + "\n" : text);
 }
 
+base::Status checkOutputs(const PlanArguments& arguments) {
+  const bool isWritten = !arguments.schedule.empty() || !arguments.msccl.empty();
+  const bool isToStdout = arguments.schedule == "-" || arguments.msccl == "-";
+  if (isWritten && arguments.isBoundOnly) {
+    return usageError("--bound-only makes no plan that --schedule or --msccl could write");
+  }
+  if (isToStdout && arguments.question.asJson) {
+    return usageError("--json and a schedule on stdout: name a file for one of them");
+  }
+  if (arguments.schedule == "-" && arguments.msccl == "-") {
+    return usageError("--schedule and --msccl to stdout: name a file for one of them");
+  }
+  if (arguments.rank >= 0 && arguments.schedule.empty()) {
+    return usageError("--rank says whose --schedule to write, which is not asked for");
+  }
+  return {};
+}
+
+// What ranks run by the plan's choice, where it was asked for.
+base::Status writeSchedules(const PlanArguments& arguments, const plan::FabricPlan& made) {
+  if (arguments.schedule.empty() && arguments.msccl.empty()) return {};
+  if (arguments.rank >= made.ranks) {
+    return usageError(fmt::format("--rank {}: there are {} ranks", arguments.rank, made.ranks));
+  }
+  TUTTI_ASSIGN_OR_RETURN(const auto schedules, chosenSchedules(made));
+  if (!arguments.schedule.empty()) {
+    std::string text;
+    for (const ir::Schedule& each : schedules) {
+      if (arguments.rank < 0 || each.rank == arguments.rank) text += ir::toString(each);
+    }
+    TUTTI_RETURN_IF_ERROR(writeText(arguments.schedule, text));
+  }
+  if (arguments.msccl.empty()) return {};
+  const auto name =
+      fmt::format("tutti {} {}", ir::name(made.collective), made.candidates.front().algorithm);
+  TUTTI_ASSIGN_OR_RETURN(const std::string xml, schedule::writeMscclXml(schedules, name));
+  return writeText(arguments.msccl, xml);
+}
+
 int run(const PlanArguments& arguments) {
+  if (auto status = checkOutputs(arguments); !status.isOk()) return failedCommand("plan", status);
   const auto question = readPlanQuestion(arguments.question);
   if (!question.isOk()) return failedCommand("plan", question.status());
   const auto& [fabric, demand, bytes] = *question;
@@ -166,6 +210,10 @@ int run(const PlanArguments& arguments) {
   const auto made = storeOf(arguments.question).plan(fabric, demand, bytes);
   if (!made.isOk()) return failedCommand("plan", made.status());
   const double milliseconds = millisecondsSince(start);
+  if (auto status = writeSchedules(arguments, *made); !status.isOk()) {
+    return failedCommand("plan", status);
+  }
+  if (arguments.schedule == "-" || arguments.msccl == "-") return kExitOk;
   printAnswer(arguments, *question, made->bound, planJson(fabric, *made, milliseconds),
               planText(*question, *made, milliseconds));
   return kExitOk;
@@ -181,6 +229,11 @@ void addPlan(CLI::App& app, int& code) {
   command->add_flag("--bound-only", arguments->isBoundOnly, "Stop after the bound");
   command->add_flag("--second-opinion", arguments->hasSecondOpinion,
                     "Check the bound of all_reduce by an independent method");
+  command->add_option("--schedule", arguments->schedule,
+                      "Write what the ranks run, step by step (- for stdout)");
+  command->add_option("--rank", arguments->rank, "Only this rank's --schedule")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--msccl", arguments->msccl, "Write it as MSCCL's XML (- for stdout)");
   command->callback([arguments, &code] { code = run(*arguments); });
 }
 

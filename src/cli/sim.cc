@@ -13,11 +13,11 @@
 #include "src/base/errors.h"
 #include "src/cli/commands.h"
 #include "src/cli/plan_options.h"
+#include "src/cli/schedules.h"
 #include "src/cli/text.h"
 #include "src/ir/call.h"
 #include "src/plan/fabric.h"
 #include "src/plan/planned.h"
-#include "src/schedule/lower.h"
 #include "src/sim/simulate.h"
 
 namespace tutti::cli {
@@ -26,6 +26,7 @@ namespace {
 struct SimArguments {
   PlanOptions question;
   std::string algorithm;
+  std::string msccl;
   std::string chunk;
   int slots = ir::Limits::kFifoSlots;
 };
@@ -39,34 +40,6 @@ struct Simulated {
   double simulatingMs = 0;
 };
 
-base::Status usage(std::string text) {
-  return {base::Code::kInvalidUsage, base::kErrToolUsage, std::move(text)};
-}
-
-// Bytes are elements here, so that any size is possible.
-base::Result<ir::Call> callOf(const PlanQuestion& question, int ranks) {
-  ir::Call call;
-  call.collective = question.demand.collective;
-  call.type = ir::DataType::kUint8;
-  call.root = question.demand.root;
-  call.count = 1;
-  const uint64_t least = ir::planBytes(call, ranks);
-  call.count = question.bytes / least;
-  if (call.count > 0) return call;
-  return usage(fmt::format("--bytes {}: {} among {} takes at least {} B", question.bytes,
-                           ir::name(call.collective), countOf(ranks, "rank"), least));
-}
-
-base::Result<std::vector<ir::Schedule>> lowerAll(const ir::Plan& plan, int ranks) {
-  std::vector<ir::Schedule> schedules;
-  for (ir::Rank rank = 0; rank < ranks; ++rank) {
-    TUTTI_ASSIGN_OR_RETURN(ir::Schedule schedule, schedule::lower(plan, ranks, rank));
-    schedules.push_back(std::move(schedule));
-  }
-  return schedules;
-}
-
-// On the contracted fabric, to which the plan's ways belong.
 // Somebody waits: says so where it is minutes.
 void warnOfLength(const Simulated& result) {
   constexpr uint64_t kMany = 10'000'000;
@@ -81,6 +54,7 @@ void warnOfLength(const Simulated& result) {
              messages / 1'000'000, formatBytes(result.plan.chunkBytes));
 }
 
+// On the contracted fabric, to which the plan's ways belong.
 base::Result<Simulated> simulatePlan(const PlanQuestion& question, const SimArguments& arguments) {
   using Time = std::chrono::steady_clock;
   const auto since = [](Time::time_point start) {
@@ -100,7 +74,7 @@ base::Result<Simulated> simulatePlan(const PlanQuestion& question, const SimArgu
   if (!arguments.chunk.empty()) {
     const auto chunk = parseBytes(arguments.chunk);
     if (!chunk || *chunk % 128 != 0) {
-      return usage(fmt::format("--chunk {} is no multiple of 128 B", arguments.chunk));
+      return usageError(fmt::format("--chunk {} is no multiple of 128 B", arguments.chunk));
     }
     result.plan.chunkBytes = *chunk;
   }
@@ -167,7 +141,9 @@ void print(const PlanQuestion& question, const Simulated& result) {
   fmt::print("simulated  {}, {} GB/s, {:.1f} % of the bound\n",
              formatMicroseconds(static_cast<double>(outcome.ns) / 1e3),
              formatRate(outcome.algorithmGbPerS), 100 * boundShare(result));
-  fmt::print("predicted  {}\n", formatMicroseconds(plan.predictedNs / 1e3));
+  if (plan.predictedNs > 0) {
+    fmt::print("predicted  {}\n", formatMicroseconds(plan.predictedNs / 1e3));
+  }
   fmt::print("bound      {}\n\n", plan::explain(question.fabric, made.bound));
   for (const topology::LinkIndex index : busiestOf(result)) {
     const topology::Link& link = made.fabric.links[static_cast<size_t>(index)];
@@ -180,15 +156,60 @@ void print(const PlanQuestion& question, const Simulated& result) {
              planningMs, simulatingMs);
 }
 
+// An algorithm of a file, which lays down no ways: messages take those that are found.
+base::Result<Simulated> simulateFile(const PlanQuestion& question, const SimArguments& arguments,
+                                     const schedule::MscclAlgorithm& algorithm) {
+  using Time = std::chrono::steady_clock;
+  Simulated result;
+  TUTTI_ASSIGN_OR_RETURN(
+      result.made,
+      storeOf(arguments.question).plan(question.fabric, question.demand, question.bytes));
+  if (static_cast<size_t>(result.made.ranks) != algorithm.ranks.size()) {
+    return usageError(fmt::format("{} is for {} ranks, the fabric has {}", arguments.msccl,
+                                  algorithm.ranks.size(), result.made.ranks));
+  }
+  result.plan.algorithm = algorithm.name;
+  TUTTI_ASSIGN_OR_RETURN(result.call, callOf(question, result.made.ranks));
+  sim::Options options;
+  options.fifoSlots = arguments.slots;
+  const auto start = Time::now();
+  TUTTI_ASSIGN_OR_RETURN(result.outcome,
+                         sim::simulate(result.made.fabric, algorithm.ranks, result.call, options));
+  result.simulatingMs = std::chrono::duration<double, std::milli>(Time::now() - start).count();
+  return result;
+}
+
+base::Result<Simulated> simulate(SimArguments arguments, PlanQuestion& question) {
+  const auto read = [&] { return readPlanQuestion(arguments.question); };
+  if (arguments.msccl.empty()) {
+    TUTTI_ASSIGN_OR_RETURN(question, read());
+    return simulatePlan(question, arguments);
+  }
+  if (!arguments.algorithm.empty() || !arguments.chunk.empty()) {
+    return usageError("--msccl names the algorithm and its chunks: leave out --algo and --chunk");
+  }
+  TUTTI_ASSIGN_OR_RETURN(const auto algorithm, readAlgorithm(arguments.msccl));
+  const ir::Schedule& first = algorithm.ranks.front();
+  auto& wanted = arguments.question;
+  const bool isDefault = wanted.collective == PlanOptions().collective;
+  if (!isDefault && wanted.collective != ir::name(first.collective)) {
+    return usageError(fmt::format("--coll {}: {} is {}", wanted.collective, arguments.msccl,
+                                  ir::name(first.collective)));
+  }
+  wanted.collective = ir::name(first.collective);
+  wanted.root = first.root;
+  TUTTI_ASSIGN_OR_RETURN(question, read());
+  return simulateFile(question, arguments, algorithm);
+}
+
 int run(const SimArguments& arguments) {
-  const auto question = readPlanQuestion(arguments.question);
-  if (!question.isOk()) return failedCommand("sim", question.status());
-  const auto result = simulatePlan(*question, arguments);
+  PlanQuestion question;
+  const auto result = simulate(arguments, question);
   if (!result.isOk()) return failedCommand("sim", result.status());
   if (arguments.question.asJson) {
     fmt::print("{}\n", toJson(*result).dump(1));
   } else {
-    print(*question, *result);
+    print(question, *result);
   }
   return kExitOk;
 }
@@ -201,6 +222,7 @@ void addSim(CLI::App& app, int& code) {
   auto arguments = std::make_shared<SimArguments>();
   addPlanOptions(*command, arguments->question);
   command->add_option("--algo", arguments->algorithm, "An algorithm (without: the plan's choice)");
+  command->add_option("--msccl", arguments->msccl, "A file with an algorithm in MSCCL's XML");
   command->add_option("--chunk", arguments->chunk,
                       "Bytes of a chunk, all trees together (without: as planned)");
   command->add_option("--slots", arguments->slots, "Messages under way between two ranks (4)")

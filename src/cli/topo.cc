@@ -2,13 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 #include <string>
 
 #include "src/cli/commands.h"
+#include "src/cli/schedules.h"
 #include "src/cli/text.h"
 #include "src/cli/topology_options.h"
 #include "topology/json.h"
@@ -49,17 +48,9 @@ std::string summaryOf(const Topology& topology) {
 }
 
 bool writeFile(const std::string& path, std::string_view text) {
-  if (path == "-") {
-    fmt::print("{}", text);
-    return true;
-  }
-  FILE* file = std::fopen(path.c_str(), "wb");
-  const bool isOpen = file != nullptr;
-  const bool isWritten = isOpen && std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  const bool isClosed = isOpen && std::fclose(file) == 0;
-  if (isWritten && isClosed) return true;
-  fail(fmt::format("cannot write {}: {}", path, std::strerror(errno)));
-  return false;
+  const auto status = writeText(path, text);
+  if (!status.isOk()) fail(std::string(status.text()));
+  return status.isOk();
 }
 
 int run(const TopoOptions& options) {

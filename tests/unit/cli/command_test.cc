@@ -328,6 +328,56 @@ TEST(Sim, TakesAnotherAlgorithmChunkAndWindow) {
   EXPECT_GT(timeOf({"--slots", "1"}), best);
 }
 
+// What the plan runs, written down, proved, and simulated again from the file.
+TEST(Plan, WritesWhatRanksRun) {
+  const File file("star.json", kStar);
+  const File algorithm("algorithm.xml", "");
+  const auto one = run({"plan", file.path(), "--no-cache", "--schedule", "-", "--rank", "2"});
+  EXPECT_EQ(one.code, 0) << one.error;
+  EXPECT_TRUE(one.out.starts_with("schedule all_reduce trees rank 2 of 4 root 0\n")) << one.out;
+  EXPECT_EQ(one.out.find("rank 1 of 4"), std::string::npos);
+  const auto xml = run({"plan", file.path(), "--no-cache", "--msccl", algorithm.path()});
+  EXPECT_EQ(xml.code, 0) << xml.error;
+  EXPECT_NE(xml.out.find("Planned in"), std::string::npos) << xml.out;
+  const auto checked = run({"check", algorithm.path()});
+  EXPECT_EQ(checked.code, 0) << checked.error;
+  EXPECT_NE(checked.out.find("is a right all_reduce among 4 ranks"), std::string::npos)
+      << checked.out;
+  const auto share = [&](std::vector<std::string> more) {
+    std::vector<std::string> all{"sim", file.path(), "--no-cache", "--json", "--bytes", "64M"};
+    all.insert(all.end(), more.begin(), more.end());
+    const auto output = run(all);
+    EXPECT_EQ(output.code, 0) << output.error;
+    return json::parse(output.out)["bound_share"].get<double>();
+  };
+  EXPECT_NEAR(share({"--msccl", algorithm.path()}), share({}), 0.1);
+}
+
+TEST(Plan, SaysWhichOutputsExcludeEachOther) {
+  const File file("star.json", kStar);
+  const File broken("broken.xml", "<algo name=\"x\" ngpus=\"2\" coll=\"allreduce\">\n<gpu/>");
+  const File two("two.xml", R"(<algo name="none" proto="Simple" nchannels="1" nchunksperloop="1"
+ ngpus="2" coll="broadcast"><gpu id="0" i_chunks="1" o_chunks="1" s_chunks="0"/>
+ <gpu id="1" i_chunks="1" o_chunks="1" s_chunks="0"/></algo>)");
+  const std::pair<std::vector<std::string>, const char*> wrong[] = {
+      {{"plan", file.path(), "--msccl", "-", "--json"}, "--json and a schedule"},
+      {{"plan", file.path(), "--msccl", "-", "--schedule", "-"}, "name a file for one"},
+      {{"plan", file.path(), "--schedule", "-", "--bound-only"}, "makes no plan"},
+      {{"plan", file.path(), "--rank", "1"}, "whose --schedule"},
+      {{"plan", file.path(), "--schedule", "-", "--rank", "4"}, "there are 4 ranks"},
+      {{"plan", file.path(), "--msccl", "/dev/full"}, "cannot write /dev/full"},
+      {{"check", "/nowhere.xml"}, "cannot read /nowhere.xml"},
+      {{"check", broken.path()}, "broken.xml:2"},
+      {{"check", two.path()}, "two.xml"},
+      {{"sim", file.path(), "--msccl", broken.path()}, "broken.xml:2"},
+      {{"sim", file.path(), "--msccl", two.path(), "--algo", "ring"}, "leave out --algo"}};
+  for (const auto& [arguments, part] : wrong) {
+    const auto output = run(arguments);
+    EXPECT_EQ(output.code, 2) << testing::PrintToString(arguments);
+    EXPECT_NE(output.error.find(part), std::string::npos) << output.error;
+  }
+}
+
 TEST(Sim, SaysWhatIsWrong) {
   const File file("star.json", kStar);
   const std::pair<std::vector<std::string>, std::string> wrong[] = {
