@@ -105,6 +105,11 @@ base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFo
   const auto& forced = base::processConfig().get(base::param::kAlgo);
   const auto known = plan::algorithmsFor(work.call.collective);
   if (std::find(known.begin(), known.end(), forced) != known.end()) options.algorithm = forced;
+  const auto match = algorithms_.find(work.call);
+  if (match.schedule != nullptr && options.algorithm.empty() && work.table.counts.empty()) {
+    TUTTI_ASSIGN_OR_RETURN(auto made, programsOf(match, work));
+    return keep(std::move(made));
+  }
   options.chunkBytes = base::processConfig().get(base::param::kChunk);
   TUTTI_ASSIGN_OR_RETURN(const ir::Plan plan, planFor(work.call, options));
   TUTTI_LOG_INFO(kTuning, "{}: {}", ir::toString(work.call), ir::toString(plan));
@@ -132,6 +137,16 @@ base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFo
     }
   }
   return keep(std::move(programs));
+}
+
+base::Result<executor::Programs> Communicator::programsOf(const Algorithms::Match& match,
+                                                          const Work& work) const {
+  TUTTI_LOG_INFO(kTuning, "{}: {}", ir::toString(work.call), match.schedule->algorithm);
+  executor::Programs programs;
+  TUTTI_ASSIGN_OR_RETURN(
+      programs.main, executor::compile(*match.schedule, work.call, work.table, kStreamingBytes));
+  programs.main.signature = base::hash64(match.digest, programs.main.signature);
+  return programs;
 }
 
 Status Communicator::finalize() {

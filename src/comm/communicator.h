@@ -18,6 +18,7 @@
 
 #include "src/base/status.h"
 #include "src/bootstrap/control_plane.h"
+#include "src/comm/algorithms.h"
 #include "src/comm/fabric.h"
 #include "src/comm/plan_cache.h"
 #include "src/comm/red_ops.h"
@@ -128,6 +129,8 @@ class Communicator {
   base::Status externalFailure() const;
   base::Result<ir::Plan> planFor(const ir::Call& call, const plan::Options& options);
   base::Result<std::shared_ptr<const executor::Programs>> programsFor(const Work& work);
+  base::Result<executor::Programs> programsOf(const Algorithms::Match& match,
+                                              const Work& work) const;
   void logSummary(double seconds) const;
 
   // What one transport offered, by rank.
@@ -153,6 +156,7 @@ class Communicator {
   PlanCache plans_;
   RedOps redOps_;
   uint64_t bytesOfSegment_ = 0;
+  Algorithms algorithms_;
   std::unique_ptr<Fabric> fabric_;  // null: plans follow from the World alone
 };
 

@@ -65,7 +65,10 @@ base::Result<std::unique_ptr<Fabric>> Fabric::open(int size, const base::Config&
   const std::string& file = config.get(base::param::kTopoFile);
   if (file.empty() || size < 2) return std::unique_ptr<Fabric>();
   auto loaded = topology::loadTopology(file);
-  if (!loaded.isOk()) return loaded.status().withContext("TUTTI_TOPO_FILE");
+  if (!loaded.isOk()) {
+    return base::Status(base::Code::kInvalidUsage, loaded.status().errorId(),
+                        fmt::format("TUTTI_TOPO_FILE: {}", loaded.status().text()));
+  }
   const size_t wanted = static_cast<size_t>(size);
   const size_t ranks = loaded->topology.ranks().size();
   const std::string& network = config.get(base::param::kTopoNetwork);

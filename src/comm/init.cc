@@ -37,11 +37,11 @@ Status foreignVersion(ir::Rank rank, std::string_view what) {
 
 // What the choice of an algorithm depends on beside World: ranks that differ in it would run
 // different schedules.
-std::string sharedSettings() {
+std::string sharedSettings(const Algorithms& algorithms) {
   const auto& config = base::processConfig();
   const auto& algorithm = config.get(base::param::kAlgo);
-  return fmt::format("TUTTI_ALGO={} TUTTI_CHUNK={}", algorithm.empty() ? "(unset)" : algorithm,
-                     config.get(base::param::kChunk));
+  return fmt::format("TUTTI_ALGO={} TUTTI_CHUNK={} {}", algorithm.empty() ? "(unset)" : algorithm,
+                     config.get(base::param::kChunk), algorithms.text());
 }
 
 bool isTransportAllowed(std::string_view name) {
@@ -82,6 +82,9 @@ base::Result<std::unique_ptr<Communicator>> Communicator::create(
     if (!status.isOk()) communicator->control_->announceAbort(status.toString());
     return status;
   };
+  auto algorithms = Algorithms::open(args.rank, args.size);
+  TUTTI_RETURN_IF_ERROR(guard(algorithms.status()));
+  communicator->algorithms_ = algorithms.take();
   auto fabric = Fabric::open(args.size);
   TUTTI_RETURN_IF_ERROR(guard(fabric.status()));
   communicator->fabric_ = fabric.take();
@@ -145,7 +148,7 @@ Status Communicator::exchange() {
                {"device", device_->describe().name},
                {"version", kVersion},
                {"isDeviceExclusive", device_->describe().isExclusive},
-               {"settings", sharedSettings()},
+               {"settings", sharedSettings(algorithms_)},
                {"fabric", fabric_ == nullptr ? "" : fmt::format("{:016x}", fabric_->digest())},
                {"fabricText", fabric_ == nullptr ? "no fabric" : fabric_->text()},
                {"cores", topology::usableCores()},

@@ -41,14 +41,15 @@ class PlanCache {
 
  private:
   // Bounded: nothing grows with the number of different calls.
-  static constexpr size_t kSlots = 256;
+  static constexpr size_t kSlots = 256;  // as many as 8 bits tell apart
   static size_t slotOf(const ir::Call& call) {
     uint64_t hash = call.count * 0x9e3779b97f4a7c15u;
     hash ^= (static_cast<uint64_t>(call.collective) << 40) ^
             (static_cast<uint64_t>(call.type) << 32) ^ (static_cast<uint64_t>(call.op) << 24) ^
             static_cast<uint64_t>(call.root);
-    hash *= 0xff51afd7ed558ccdu;
-    return (hash >> 32) % kSlots;
+    hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdu;
+    hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53u;
+    return hash >> 56;  // the bits that depend on all others
   }
 
   inline static const Entry kNone;

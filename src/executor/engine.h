@@ -179,6 +179,7 @@ class Engine {
   void complete(Operation& operation);
   void finishAsync();
   void lookLocked();
+  bool isTooLong(const Operation& operation, int64_t waitedMs) const;
   void fail(base::Status why);
   void failLocked(const base::Status& why);
   void awaitQuiet(const Operation& operation);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -187,9 +188,14 @@ TEST(StoppedRank, IsNamedWithinTwiceTheTimeout) {
   });
 }
 
-// Stops this process once `value` is no longer 0, which the library writes meanwhile.
-[[gnu::no_sanitize_thread]] void stopOnceWritten(const volatile int32_t* value) {
-  while (*value == 0) sched_yield();
+// Stops this process once `value` is no longer 0, which the library writes meanwhile; or never, if
+// it is over before.
+[[gnu::no_sanitize_thread]] void stopOnceWritten(const volatile int32_t* value,
+                                                 const std::atomic<bool>* isOver) {
+  while (*value == 0) {
+    if (isOver->load()) return;
+    sched_yield();
+  }
   ::kill(getpid(), SIGSTOP);
 }
 
@@ -210,8 +216,10 @@ TEST(StoppedRank, ThatGoesOnReturnsNoWrongData) {
     };
     if (context.rank() == 1) {
       context.board().values[1].store(static_cast<uint64_t>(getpid()));
-      std::thread stopper(stopOnceWritten, &values[kCount / 4]);
+      std::atomic<bool> isOver{false};
+      std::thread stopper(stopOnceWritten, &values[kCount / 4], &isOver);
       const auto result = broadcast();
+      isOver.store(true);
       stopper.join();
       const bool isRight =
           std::all_of(values.begin(), values.end(), [](int32_t value) { return value == 7; });
