@@ -1,16 +1,10 @@
 #include "topology/load.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <system_error>
 
-#include "src/base/fd.h"
+#include "src/base/read_file.h"
 #include "topology/hwloc_xml.h"
 #include "topology/json.h"
 #include "topology/load_steps.h"
@@ -20,30 +14,6 @@
 
 namespace tutti::topology {
 namespace {
-
-std::string systemText(int error) { return std::generic_category().message(error); }
-
-// O_NONBLOCK: a pipe without a writer must not stop anyone.
-base::Result<std::string> readWhole(const std::string& path) {
-  const base::UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!file.isOpen()) {
-    return errorAt(path, 0, fmt::format("cannot be opened: {}", systemText(errno)));
-  }
-  struct stat status;
-  if (fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-    return errorAt(path, 0, "not a file: a topology file is wanted");
-  }
-  std::string text;
-  std::array<char, 65536> part;
-  while (text.size() <= kMostXmlBytes) {
-    const ssize_t count = read(file.get(), part.data(), part.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return errorAt(path, 0, fmt::format("cannot be read: {}", systemText(errno)));
-    if (count == 0) return text;
-    text.append(part.data(), static_cast<size_t>(count));
-  }
-  return errorAt(path, 0, fmt::format("larger than {} MiB: not a topology", kMostXmlBytes >> 20));
-}
 
 // "dir/box.xml" -> "box".
 std::string plainName(const std::string& file) {
@@ -112,7 +82,9 @@ base::Result<Loaded> finish(Draft draft) {
 }
 
 base::Result<Parsed> parseFile(const std::string& path) {
-  TUTTI_ASSIGN_OR_RETURN(const std::string text, readWhole(path));
+  const auto whole = base::readFile(path, kMostXmlBytes, "topology");
+  if (!whole.isOk()) return errorAt(path, 0, std::string(whole.status().text()));
+  const std::string& text = *whole;
   return parseText(text, path);
 }
 

@@ -7,8 +7,8 @@
 
 #include "src/cli/commands.h"
 #include "src/cli/plan_options.h"
-#include "src/cli/schedules.h"
 #include "src/cli/text.h"
+#include "src/schedule/msccl_xml.h"
 
 namespace tutti::cli {
 namespace {
@@ -23,7 +23,7 @@ std::string sizesOf(const schedule::MscclAlgorithm& algorithm) {
 int run(const std::vector<std::string>& paths) {
   int code = kExitOk;
   for (const std::string& path : paths) {
-    const auto algorithm = readAlgorithm(path);
+    const auto algorithm = schedule::readMscclFile(path);
     if (!algorithm.isOk()) {
       code = failedCommand("check", algorithm.status());
       continue;

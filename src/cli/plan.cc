@@ -15,6 +15,7 @@
 #include "src/cli/text.h"
 #include "src/plan/fabric.h"
 #include "src/plan/second_opinion.h"
+#include "src/schedule/msccl_xml.h"
 
 namespace tutti::cli {
 namespace {
@@ -27,10 +28,6 @@ struct PlanArguments {
   std::string msccl;
   int rank = -1;  // whose schedule; -1: all
 };
-
-double millisecondsSince(int64_t startNs) {
-  return static_cast<double>(base::nowNs() - startNs) * 1e-6;
-}
 
 // In kB/s, for people in GB/s.
 double gigabytes(const plan::Rational& rate) { return rate.value() / topology::kGigabyte; }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "src/base/clock.h"
 #include "src/base/errors.h"
 #include "src/cli/commands.h"
 #include "src/cli/text.h"
@@ -89,6 +90,10 @@ nlohmann::json rateJson(const plan::Rational& kilobytesPerSecond) {
 int failedCommand(std::string_view command, const base::Status& status) {
   fmt::print(stderr, "tutti {}: {}\n", command, status.toString());
   return kExitUsage;
+}
+
+double millisecondsSince(int64_t startNs) {
+  return static_cast<double>(base::nowNs() - startNs) * 1e-6;
 }
 
 }  // namespace tutti::cli

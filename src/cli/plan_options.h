@@ -47,6 +47,9 @@ std::string toString(const PlanQuestion& question, int ranks);
 // In GB/s; null where nothing has to move.
 nlohmann::json rateJson(const plan::Rational& kilobytesPerSecond);
 
+// Since a time of base::nowNs.
+double millisecondsSince(int64_t startNs);
+
 // Prints "tutti COMMAND: ..." and returns the exit code.
 int failedCommand(std::string_view command, const base::Status& status);
 

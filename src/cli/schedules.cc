@@ -5,8 +5,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "src/base/errors.h"
@@ -46,15 +44,6 @@ base::Result<std::vector<ir::Schedule>> chosenSchedules(const plan::FabricPlan& 
   const std::string& algorithm = made.candidates.front().algorithm;
   TUTTI_ASSIGN_OR_RETURN(const plan::Planned planned, plan::planned(made, algorithm, made.bytes));
   return lowerAll(planned.plan, made.ranks);
-}
-
-base::Result<schedule::MscclAlgorithm> readAlgorithm(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file.is_open() || file.bad()) {
-    return usageError(fmt::format("cannot read {}: {}", path, std::strerror(errno)));
-  }
-  return schedule::readMscclXml(text, path);
 }
 
 base::Status writeText(const std::string& path, std::string_view text) {

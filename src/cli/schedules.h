@@ -11,7 +11,6 @@
 #include "src/ir/plan.h"
 #include "src/ir/schedule.h"
 #include "src/plan/fabric.h"
-#include "src/schedule/msccl_xml.h"
 
 namespace tutti::cli {
 
@@ -25,9 +24,6 @@ base::Result<ir::Call> callOf(const PlanQuestion& question, int ranks);
 base::Result<std::vector<ir::Schedule>> lowerAll(const ir::Plan& plan, int ranks);
 // Those of the plan's choice.
 base::Result<std::vector<ir::Schedule>> chosenSchedules(const plan::FabricPlan& made);
-
-// Reads and proves an algorithm in MSCCL's form; errors name file, line and cause.
-base::Result<schedule::MscclAlgorithm> readAlgorithm(const std::string& path);
 
 // Writes all of `text` to a file, or to stdout for "-".
 base::Status writeText(const std::string& path, std::string_view text);

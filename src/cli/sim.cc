@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -10,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/clock.h"
 #include "src/base/errors.h"
 #include "src/cli/commands.h"
 #include "src/cli/plan_options.h"
@@ -18,6 +18,7 @@
 #include "src/ir/call.h"
 #include "src/plan/fabric.h"
 #include "src/plan/planned.h"
+#include "src/schedule/msccl_xml.h"
 #include "src/sim/simulate.h"
 
 namespace tutti::cli {
@@ -55,13 +56,19 @@ void warnOfLength(const Simulated& result) {
 }
 
 // On the contracted fabric, to which the plan's ways belong.
+base::Status run(const PlanQuestion& question, const std::vector<ir::Schedule>& schedules,
+                 const sim::Options& options, Simulated& result) {
+  const int64_t start = base::nowNs();
+  TUTTI_ASSIGN_OR_RETURN(result.call, callOf(question, result.made.ranks));
+  TUTTI_ASSIGN_OR_RETURN(result.outcome,
+                         sim::simulate(result.made.fabric, schedules, result.call, options));
+  result.simulatingMs = millisecondsSince(start);
+  return {};
+}
+
 base::Result<Simulated> simulatePlan(const PlanQuestion& question, const SimArguments& arguments) {
-  using Time = std::chrono::steady_clock;
-  const auto since = [](Time::time_point start) {
-    return std::chrono::duration<double, std::milli>(Time::now() - start).count();
-  };
   Simulated result;
-  auto start = Time::now();
+  const int64_t start = base::nowNs();
   TUTTI_ASSIGN_OR_RETURN(
       result.made,
       storeOf(arguments.question).plan(question.fabric, question.demand, question.bytes));
@@ -69,7 +76,7 @@ base::Result<Simulated> simulatePlan(const PlanQuestion& question, const SimArgu
       arguments.algorithm.empty() ? result.made.candidates.front().algorithm : arguments.algorithm;
   TUTTI_ASSIGN_OR_RETURN(plan::Planned planned,
                          plan::planned(result.made, algorithm, result.made.bytes));
-  result.planningMs = since(start);
+  result.planningMs = millisecondsSince(start);
   result.plan = std::move(planned.plan);
   if (!arguments.chunk.empty()) {
     const auto chunk = parseBytes(arguments.chunk);
@@ -78,16 +85,12 @@ base::Result<Simulated> simulatePlan(const PlanQuestion& question, const SimArgu
     }
     result.plan.chunkBytes = *chunk;
   }
-  start = Time::now();
-  TUTTI_ASSIGN_OR_RETURN(result.call, callOf(question, result.made.ranks));
   TUTTI_ASSIGN_OR_RETURN(const auto schedules, lowerAll(result.plan, result.made.ranks));
   warnOfLength(result);
   sim::Options options;
   options.routes = std::move(planned.routes);
   options.fifoSlots = arguments.slots;
-  TUTTI_ASSIGN_OR_RETURN(result.outcome,
-                         sim::simulate(result.made.fabric, schedules, result.call, options));
-  result.simulatingMs = since(start);
+  TUTTI_RETURN_IF_ERROR(run(question, schedules, options, result));
   return result;
 }
 
@@ -159,7 +162,6 @@ void print(const PlanQuestion& question, const Simulated& result) {
 // An algorithm of a file, which lays down no ways: messages take those that are found.
 base::Result<Simulated> simulateFile(const PlanQuestion& question, const SimArguments& arguments,
                                      const schedule::MscclAlgorithm& algorithm) {
-  using Time = std::chrono::steady_clock;
   Simulated result;
   TUTTI_ASSIGN_OR_RETURN(
       result.made,
@@ -169,13 +171,9 @@ base::Result<Simulated> simulateFile(const PlanQuestion& question, const SimArgu
                                   algorithm.ranks.size(), result.made.ranks));
   }
   result.plan.algorithm = algorithm.name;
-  TUTTI_ASSIGN_OR_RETURN(result.call, callOf(question, result.made.ranks));
   sim::Options options;
   options.fifoSlots = arguments.slots;
-  const auto start = Time::now();
-  TUTTI_ASSIGN_OR_RETURN(result.outcome,
-                         sim::simulate(result.made.fabric, algorithm.ranks, result.call, options));
-  result.simulatingMs = std::chrono::duration<double, std::milli>(Time::now() - start).count();
+  TUTTI_RETURN_IF_ERROR(run(question, algorithm.ranks, options, result));
   return result;
 }
 
@@ -188,7 +186,7 @@ base::Result<Simulated> simulate(SimArguments arguments, PlanQuestion& question)
   if (!arguments.algorithm.empty() || !arguments.chunk.empty()) {
     return usageError("--msccl names the algorithm and its chunks: leave out --algo and --chunk");
   }
-  TUTTI_ASSIGN_OR_RETURN(const auto algorithm, readAlgorithm(arguments.msccl));
+  TUTTI_ASSIGN_OR_RETURN(const auto algorithm, schedule::readMscclFile(arguments.msccl));
   const ir::Schedule& first = algorithm.ranks.front();
   auto& wanted = arguments.question;
   const bool isDefault = wanted.collective == PlanOptions().collective;

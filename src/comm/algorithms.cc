@@ -2,10 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 
 #include "src/base/errors.h"
@@ -17,14 +13,7 @@ namespace tutti::comm {
 namespace {
 
 base::Result<schedule::MscclAlgorithm> readFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file.is_open() || file.bad()) {
-    return base::Status(base::Code::kInvalidUsage, base::kErrScheduleFile,
-                        fmt::format("cannot read {}: {}; correct or unset TUTTI_MSCCL_FILE", path,
-                                    std::strerror(errno)));
-  }
-  auto algorithm = schedule::readMscclXml(text, path);
+  auto algorithm = schedule::readMscclFile(path);
   if (algorithm.isOk()) return algorithm;
   return base::Status(base::Code::kInvalidUsage, algorithm.status().errorId(),
                       fmt::format("TUTTI_MSCCL_FILE: {}", algorithm.status().text()));

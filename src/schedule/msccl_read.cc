@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "src/base/errors.h"
+#include "src/base/read_file.h"
 #include "src/base/xml.h"
 #include "src/schedule/check.h"
 #include "src/schedule/msccl_file.h"
@@ -256,6 +257,14 @@ base::Result<MscclAlgorithm> readMscclXml(std::string_view text, std::string_vie
   if (!in.isOk() && parsed.isForInPlace) return wrong(in);
   algorithm.isInPlaceSafe = in.isOk();
   return algorithm;
+}
+
+base::Result<MscclAlgorithm> readMscclFile(const std::string& path) {
+  constexpr size_t kMostBytes = size_t{64} << 20;
+  const auto text = base::readFile(path, kMostBytes, "schedule");
+  if (text.isOk()) return readMscclXml(*text, path);
+  return base::Status(base::Code::kInvalidArgument, base::kErrScheduleFile,
+                      fmt::format("cannot read {}: {}", path, text.status().text()));
 }
 
 }  // namespace tutti::schedule

@@ -34,6 +34,9 @@ struct MscclAlgorithm {
 // cannot be, waits for ever, or computes something else than its collective.
 base::Result<MscclAlgorithm> readMscclXml(std::string_view text, std::string_view file);
 
+// The same from a file; one that cannot be read is an invalid argument too.
+base::Result<MscclAlgorithm> readMscclFile(const std::string& path);
+
 // The Schedules of all ranks, in order, as XML that readMscclXml reads back. Weights become numbers
 // of chunks; lanes that receive from or send to several peers become several thread blocks that
 // wait for each other. Rounding differs where a step combines more than two operands: here they are
