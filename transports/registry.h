@@ -21,6 +21,8 @@ class Backend {
   virtual std::string describe() const = 0;
   // Larger is preferred where several reach a peer.
   virtual int preference() const = 0;
+  // Opened only where some ranks of a communicator are not reached otherwise.
+  virtual bool isNetwork() const { return false; }
   virtual base::Result<std::unique_ptr<Context>> open(const ContextOptions& options) const = 0;
 };
 

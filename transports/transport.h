@@ -15,6 +15,8 @@
 #include "src/device/device.h"
 #include "src/ir/world.h"
 #include "transports/mapped.h"
+#include "transports/remote.h"
+#include "transports/wire.h"
 
 namespace tutti::transports {
 
@@ -23,7 +25,7 @@ class Connection {
  public:
   virtual ~Connection() = default;
 
-  // The peer's segment, mapped into this process.
+  // The peer's segment, mapped into this process; of a remote peer, what is known of its header.
   virtual SegmentView segment() const = 0;
 
   // An address in this process through which the peer's bytes [address, address + bytes) can be
@@ -35,6 +37,9 @@ class Connection {
   virtual bool canCopy() const = 0;
   virtual base::Status readPeer(void* local, uint64_t remote, size_t bytes) = 0;
   virtual base::Status writePeer(uint64_t remote, const void* local, size_t bytes) = 0;
+
+  // Of Contexts that reach by messages; null of others. Their segment() has a header only.
+  virtual Remote* remote() { return nullptr; }
 };
 
 // What a Context is made for.
@@ -44,6 +49,8 @@ struct ContextOptions {
   device::ShareHandle segmentShare;  // how another process opens it
   std::byte token[32] = {};          // every segment of this communicator carries it
   bool allowCopy = true;             // TUTTI_CMA_DISABLE is not set
+  uint64_t windowBytes = 2 << 20;    // TUTTI_NET_WINDOW
+  Cookie cookie = {};                // what comes over a network for this communicator carries it
 };
 
 class Context {
@@ -58,6 +65,8 @@ class Context {
   virtual std::string address() const = 0;
   virtual base::Result<std::unique_ptr<Connection>> connect(ir::Rank peer,
                                                             std::string_view peerAddress) = 0;
+  // Of Contexts whose connections need somebody to move their messages; null of others.
+  virtual Driver* driver() { return nullptr; }
 };
 
 }  // namespace tutti::transports

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -120,7 +121,9 @@ class Communicator {
   Communicator() = default;
 
   base::Status join(const InitArgs& args, const std::atomic<bool>* isAborted);
-  base::Status openTransports();
+  base::Status openSegment();
+  void openTransports(bool isNetwork);
+  base::Status exchangeNetworks();
   base::Status exchange();
   base::Status compareFabrics(const std::vector<std::pair<std::string, std::string>>& all) const;
   base::Status connect();
@@ -140,7 +143,11 @@ class Communicator {
     std::unique_ptr<transports::Context> context;
     std::vector<std::string> descriptors;
     std::vector<std::string> addresses;
+    bool isNetwork = false;
   };
+  nlohmann::json offers(bool isNetwork) const;
+  void learn(const nlohmann::json& offers, bool isNetwork);
+  bool isAllReached() const;
   // The best transport between two ranks, null if none.
   const OpenTransport* best(ir::Rank a, ir::Rank b) const;
 

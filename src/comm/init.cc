@@ -88,8 +88,10 @@ base::Result<std::unique_ptr<Communicator>> Communicator::create(
   auto fabric = Fabric::open(args.size);
   TUTTI_RETURN_IF_ERROR(guard(fabric.status()));
   communicator->fabric_ = fabric.take();
-  TUTTI_RETURN_IF_ERROR(guard(communicator->openTransports()));
+  TUTTI_RETURN_IF_ERROR(guard(communicator->openSegment()));
+  communicator->openTransports(false);
   TUTTI_RETURN_IF_ERROR(guard(communicator->exchange()));
+  TUTTI_RETURN_IF_ERROR(guard(communicator->exchangeNetworks()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->connect()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->agree()));
   communicator->startEngine();
@@ -113,18 +115,27 @@ Status Communicator::join(const InitArgs& args, const std::atomic<bool>* isAbort
   return {};
 }
 
-Status Communicator::openTransports() {
+Status Communicator::openSegment() {
   const auto token = control_->deriveToken("segment");
   TUTTI_ASSIGN_OR_RETURN(segment_,
                          transports::OwnSegment::create(rank_, control_->size(), token.data()));
+  return {};
+}
+
+// Those that cross networks, or those that do not.
+void Communicator::openTransports(bool isNetwork) {
+  const auto token = control_->deriveToken("segment");
+  const auto networkToken = control_->deriveToken("network");
   transports::ContextOptions options;
   options.rank = rank_;
   options.segment = segment_->view();
   options.segmentShare = segment_->share();
   std::memcpy(options.token, token.data(), sizeof(options.token));
   options.allowCopy = !base::processConfig().get(base::param::kCmaDisable);
+  options.windowBytes = base::processConfig().get(base::param::kNetWindow);
+  std::copy_n(networkToken.begin(), options.cookie.size(), options.cookie.begin());
   for (const auto* backend : transports::builtinBackends()) {
-    if (!isTransportAllowed(backend->name())) continue;
+    if (backend->isNetwork() != isNetwork || !isTransportAllowed(backend->name())) continue;
     auto context = backend->open(options);
     if (!context.isOk()) {
       TUTTI_LOG_INFO(kInit, "transport {} is not usable: {}", backend->name(),
@@ -132,11 +143,31 @@ Status Communicator::openTransports() {
       continue;
     }
     transports_.push_back(
-        {std::string(backend->name()), backend->preference(), context.take(), {}, {}});
+        {std::string(backend->name()), backend->preference(), context.take(), {}, {}, isNetwork});
   }
   std::stable_sort(transports_.begin(), transports_.end(),
                    [](const auto& a, const auto& b) { return a.preference > b.preference; });
-  return {};
+}
+
+// What this rank offers of the transports of one kind, by name.
+json Communicator::offers(bool isNetwork) const {
+  json offers = json::object();
+  for (const auto& transport : transports_) {
+    if (transport.isNetwork != isNetwork) continue;
+    offers[transport.name] = {{"descriptor", transport.context->descriptor()},
+                              {"address", transport.context->address()}};
+  }
+  return offers;
+}
+
+// What the next rank offers.
+void Communicator::learn(const json& offers, bool isNetwork) {
+  for (auto& transport : transports_) {
+    if (transport.isNetwork != isNetwork) continue;
+    const json offer = offers.value(transport.name, json::object());
+    transport.descriptors.push_back(offer.value("descriptor", ""));
+    transport.addresses.push_back(offer.value("address", ""));
+  }
 }
 
 Status Communicator::exchange() {
@@ -153,10 +184,7 @@ Status Communicator::exchange() {
                {"fabricText", fabric_ == nullptr ? "no fabric" : fabric_->text()},
                {"cores", topology::usableCores()},
                {"coreSet", topology::coreSetDigest()}};
-  for (const auto& transport : transports_) {
-    mine["transports"][transport.name] = {{"descriptor", transport.context->descriptor()},
-                                          {"address", transport.context->address()}};
-  }
+  mine["transports"] = offers(false);
   const auto text = mine.dump(-1, ' ', false, json::error_handler_t::replace);
   TUTTI_ASSIGN_OR_RETURN(const auto all, control_->allGather(text));
   std::vector<std::string> settings;
@@ -178,12 +206,7 @@ Status Communicator::exchange() {
     settings.push_back(theirs.value("settings", ""));
     fabrics.emplace_back(theirs.value("fabric", ""), theirs.value("fabricText", ""));
     world_.ranks.push_back(std::move(info));
-    const json offers = theirs.value("transports", json::object());
-    for (auto& transport : transports_) {
-      const json offer = offers.value(transport.name, json::object());
-      transport.descriptors.push_back(offer.value("descriptor", ""));
-      transport.addresses.push_back(offer.value("address", ""));
-    }
+    learn(theirs.value("transports", json::object()), false);
   }
   for (ir::Rank rank = 1; rank < world_.size(); ++rank) {
     if (settings[static_cast<size_t>(rank)] == settings[0]) continue;
@@ -198,6 +221,29 @@ Status Communicator::exchange() {
                         "device of its own (TUTTI_DEVICE, --devices)",
                         describeRank(both->first), describeRank(both->second),
                         world_.ranks[static_cast<size_t>(both->first)].device)};
+  }
+  return {};
+}
+
+bool Communicator::isAllReached() const {
+  for (ir::Rank a = 0; a < world_.size(); ++a) {
+    for (ir::Rank b = 0; b < world_.size(); ++b) {
+      if (a != b && best(a, b) == nullptr) return false;
+    }
+  }
+  return true;
+}
+
+// Networks cost time and threads to open: only where some ranks do not share memory. All ranks
+// judge alike, for all know all descriptors.
+Status Communicator::exchangeNetworks() {
+  if (isAllReached()) return {};
+  openTransports(true);
+  TUTTI_ASSIGN_OR_RETURN(const auto all, control_->allGather(offers(true).dump()));
+  for (ir::Rank rank = 0; rank < world_.size(); ++rank) {
+    const json theirs = json::parse(all[static_cast<size_t>(rank)], nullptr, false);
+    if (!theirs.is_object()) return foreignVersion(rank, "network addresses");
+    learn(theirs, true);
   }
   return {};
 }
@@ -292,6 +338,11 @@ void Communicator::startEngine() {
   options.size = world_.size();
   options.segment = segment_->view();
   for (const auto& connection : connections_) options.connections.push_back(connection.get());
+  for (const auto& transport : transports_) {
+    if (auto* driver = transport.context->driver(); driver != nullptr) {
+      options.drivers.push_back(driver);
+    }
+  }
   options.device = device_.get();
   options.isOneProcess = std::all_of(world_.reach.begin(), world_.reach.end(),
                                      [](auto reach) { return reach == ir::Reach::kAddress; });

@@ -29,6 +29,8 @@ Engine::Engine(EngineOptions options)
     auto& peer = peers_[static_cast<size_t>(rank)];
     peer.connection = connection;
     peer.segment = connection->segment();
+    peer.remote = connection->remote();
+    hasMapped_ |= peer.remote == nullptr;
   }
   transports::prepareSleeping();
 }
@@ -94,8 +96,10 @@ Status Engine::run(const Programs& programs, const void* input, void* output,
   admit(*operation);
   if (!progress() || !operation->isDone) return wait(operation);
   active_.pop_back();
+  Status status = std::exchange(operation->status, {});
   pool_.emplace_back(operation);
-  return std::exchange(operation->status, {});
+  settle();
+  return status;
 }
 
 Operation* Engine::start(Request request) {
@@ -142,7 +146,7 @@ bool Engine::isBoardFree(uint64_t number) {
   if (leastCompleted_ + transports::kBoardOps >= number) return true;
   uint64_t least = number;  // for a rank without peers
   for (auto& peer : peers_) {
-    if (peer.connection == nullptr) continue;
+    if (peer.connection == nullptr || peer.remote != nullptr) continue;
     if (peer.completedOps + transports::kBoardOps < number) {
       peer.completedOps = peer.segment.header().completedOps.load(std::memory_order_acquire);
     }
@@ -172,7 +176,7 @@ bool Engine::progress() {
     failLocked(failure());
     return true;
   }
-  bool hasMoved = false;
+  bool hasMoved = moveMessages();
   for (size_t i = 0; i < active_.size(); ++i) {
     Operation& operation = *active_[i];
     if (operation.isDone) continue;
@@ -237,6 +241,10 @@ void Engine::complete(Operation& operation) {
     completedOps_ = operation.number;
     options_.segment.header().completedOps.store(operation.number, std::memory_order_release);
     ringEveryone();  // a rank that is far ahead waits for this before it uses its posts again
+    // No message tells remote ranks that wait for this one that it moves nothing.
+    if (operation.lanes.empty() && !ir::isOfMessages(operation.program->call.collective)) {
+      publishState(true);
+    }
     return;
   }
   const auto& call = operation.program->call;
@@ -271,6 +279,10 @@ void Engine::finishAsync() {
     release(operation);
     ++finished;
   }
+  // Counted as one more operation until what was sent has left.
+  if (isSettling_) ++finished;
+  isSettling_ = finished > 0 && !hasFailed() && !settleDrivers();
+  if (isSettling_) --finished;
   if (finished > 0) asyncCount_.fetch_sub(finished, std::memory_order_release);
 }
 
@@ -309,7 +321,9 @@ Status Engine::waitAll(std::span<const Pending> pending) {
         isDone = false;
         continue;
       }
-      if (!operation->isDone) hasMoved |= engine->progress();
+      // What others of this thread wait for may be this engine's to pass on.
+      const bool hasDrivers = !engine->options_.drivers.empty();
+      if (!operation->isDone || hasDrivers) hasMoved |= engine->progress();
       isDone &= operation->isDone;
       if (isShared) engine->finishAsync();
     }
@@ -325,6 +339,7 @@ Status Engine::waitAll(std::span<const Pending> pending) {
     if (first.isOk() && !operation->status.isOk()) first = operation->status;
     std::erase(engine->active_, operation);
     engine->release(operation);
+    engine->settle();
   }
   return first;
 }
@@ -334,6 +349,7 @@ void Engine::leave() {
   options_.segment.header().state.compare_exchange_strong(
       running, static_cast<uint32_t>(transports::RankState::kLeft), std::memory_order_release);
   ringEveryone();
+  if (!options_.drivers.empty() && !hasFailed()) leaveRemotes();
 }
 
 void Engine::abort(Status why) { fail(std::move(why)); }
@@ -372,6 +388,8 @@ void Engine::failLocked(const Status& why) {
     options_.segment.header().completedOps.store(operation->number, std::memory_order_release);
     awaitQuiet(*operation);
   }
+  publishState(true);
+  settleDrivers();
 }
 
 // The user may free the buffers once the call returns, so peers that read or write them in place

@@ -44,6 +44,8 @@ struct EngineOptions {
   transports::SegmentView segment;  // this rank's own
   // By rank; null for this rank. Owned by the communicator, outlive the engine.
   std::vector<transports::Connection*> connections;
+  // Of the connections whose peers share no memory with this rank. Outlive the engine, too.
+  std::vector<transports::Driver*> drivers;
   device::Device* device = nullptr;
   bool isOneProcess = false;  // all ranks share this process
   bool canCopyPeers = false;  // kernel-assisted copies work between all ranks
@@ -90,7 +92,8 @@ class Engine {
   };
   static base::Status waitAll(std::span<const Pending> pending);
 
-  // Tells peers that this rank takes part in nothing any more.
+  // Tells peers that this rank takes part in nothing any more. Blocks for a moment where some are
+  // remote, until they have what was sent to them or say the same.
   void leave();
 
   // Ends everything with `why`, now and in future. Any thread.
@@ -122,6 +125,10 @@ class Engine {
   // so a driver looks every few milliseconds while it waits.
   void lookForFailures();
 
+  // Blocks until a peer rings, something arrives for a driver, or a driver wants to be called;
+  // `nanoseconds` at most. May return early. Waiting thread only.
+  void sleep(uint64_t nanoseconds);
+
   // For the progress thread: as progress and lookForFailures, but only while there is asynchronous
   // work and nobody else is at it.
   bool progressAsync();
@@ -134,8 +141,9 @@ class Engine {
   struct Peer {
     transports::SegmentView segment;
     transports::Connection* connection = nullptr;
-    uint64_t completedOps = 0;  // at least
-    uint64_t slotCut = 0;       // Program::slotCut of the last that sent messages in such slots
+    transports::Remote* remote = nullptr;  // null: mapped
+    uint64_t completedOps = 0;             // at least
+    uint64_t slotCut = 0;  // Program::slotCut of the last that sent messages in such slots
     // Sends and receives run in order: queued so far, and done so far.
     uint64_t sendsQueued = 0, sendsDone = 0;
     uint64_t receivesQueued = 0, receivesDone = 0;
@@ -174,6 +182,12 @@ class Engine {
   bool begin(Operation& operation);
   void recordOperation(const Operation& operation);
   bool isBoardFree(uint64_t number);
+  bool moveMessages();
+  bool settleDrivers();
+  void settle();
+  void publishState(bool isUrgent);
+  bool hasAnyoneStayed() const;
+  void leaveRemotes();
   bool advance(Operation& operation);
   bool advanceLane(Operation& operation, const FlatLane& lane, LaneState& state);
   void complete(Operation& operation);
@@ -207,11 +221,14 @@ class Engine {
                     uint64_t messageOffset);
   bool resolveMessageSource(Operation& operation, const FlatOperand& operand, uint64_t bytes,
                             Cursor& cursor);
+  bool resolveArrival(Operation& operation, const FlatOperand& operand, Cursor& cursor);
   bool resolveMessageDestination(Operation& operation, const FlatOperand& operand, uint64_t bytes,
                                  Cursor& cursor);
   bool areSlotsEmpty(Peer& peer) const;
   void resolveUser(Operation& operation, const FlatOperand& operand, Cursor& cursor);
   void publish(Operation& operation, const FlatStep& step, uint64_t bytes);
+  void publishRemote(const Operation& operation, const FlatOperand& operand, bool isSource,
+                     uint64_t bytes);
   void combine(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
                uint64_t bytes);
   void combineLocal(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
@@ -226,6 +243,7 @@ class Engine {
   void combineByCopy(const Program& program, const FlatStep& step, std::span<Cursor> cursors,
                      uint64_t bytes);
   bool isTagReady(Operation& operation, ir::Rank rank, uint64_t tag, uint64_t expected);
+  bool isClear(const Operation& operation, ir::Rank rank) const;
   void post(Operation& operation, uint32_t number, uint64_t bytes);
   void ringEveryone();
   void prefetchNextPost(uint64_t bytes);
@@ -264,6 +282,8 @@ class Engine {
 
   std::mutex mutex_;
   std::atomic<int> asyncCount_{0};
+  bool isSettling_ = false;  // counted in asyncCount_: the drivers' messages are still leaving
+  bool hasMapped_ = false;   // peers that ring the bell
   std::atomic<bool> failed_{false};
   mutable std::mutex failureMutex_;
   base::Status failure_;

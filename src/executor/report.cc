@@ -48,6 +48,7 @@ void Engine::lookForFailuresAsync() {
 void Engine::lookLocked() {
   if (hasFailed()) return;
   const int64_t now = base::nowNs();
+  publishState(false);
   for (auto* operation : active_) {
     if (!isWaitingForPeers(*operation)) {
       operation->stillSinceNs = 0;
@@ -197,6 +198,9 @@ Status Engine::findDeparture() const {
         return {Code::kRemoteError, base::kErrPeerAborted,
                 fmt::format("{} gave up: {}", describe(rank), peer.segment.header().failure)};
       }
+      if (peer.remote != nullptr && !peer.remote->failure().isOk()) {
+        return peer.remote->failure().withContext(describe(rank));
+      }
     }
   }
   return {};
@@ -216,7 +220,7 @@ bool Engine::isWaitingFor(const Operation& operation, ir::Rank rank) const {
   // Before it starts, a collective waits for ranks that are many operations behind.
   if (!operation.isStarted) {
     const auto& peer = peers_[static_cast<size_t>(rank)];
-    return operation.number != 0 && peer.connection != nullptr &&
+    return operation.number != 0 && peer.connection != nullptr && peer.remote == nullptr &&
            peer.completedOps + transports::kBoardOps < operation.number;
   }
   if (!program.isCollective) return program.call.root == rank;
@@ -243,6 +247,8 @@ std::vector<ir::Rank> Engine::lateRanks(const Operation& operation) const {
   for (ir::Rank rank = 0; rank < options_.size; ++rank) {
     const auto& peer = peers_[static_cast<size_t>(rank)];
     if (peer.connection == nullptr) continue;
+    // Who is remote says that it has arrived while it waits, not once it is done.
+    if (peer.remote != nullptr && !isWaitingFor(operation, rank)) continue;
     if (operation.number == 0) {
       if (operation.program->call.root == rank) late.push_back(rank);
       continue;

@@ -73,7 +73,7 @@ void Engine::post(Operation& operation, uint32_t number, uint64_t bytes) {
 bool Engine::isTagReady(Operation& operation, ir::Rank rank, uint64_t tag, uint64_t expected) {
   if (tag == expected) [[likely]]
     return true;
-  if (transports::tagNumber(tag) == transports::tagNumber(expected)) {
+  if (transports::tagNumber(tag) == transports::tagNumber(expected) && isClear(operation, rank)) {
     fail(mismatch(operation, rank));
   }
   return false;
@@ -250,6 +250,7 @@ bool Engine::resolveMessageSource(Operation& operation, const FlatOperand& opera
     if (operand.part > 0) cursor.pointer += static_cast<uint64_t>(operand.part) * bytes;
     return true;
   }
+  if (peer.remote != nullptr) return resolveArrival(operation, operand, cursor);
   const uint64_t message = peer.fifos[operand.channel].received;
   const auto slot = peer.segment.slot(options_.rank, operand.channel, message, operand.slotOffset);
   const uint64_t tag = slot.head->tag.load(std::memory_order_acquire);
@@ -280,6 +281,10 @@ bool Engine::resolveMessageDestination(Operation& operation, const FlatOperand& 
     return true;
   }
   auto& peer = peers_[static_cast<size_t>(operand.rank)];
+  if (peer.remote != nullptr) {
+    cursor.pointer = peer.remote->reserve(operand.channel, bytes);
+    return cursor.pointer != nullptr;
+  }
   const uint64_t cut = operation.program->slotCut;
   if (operand.isCut && peer.slotCut != cut) [[unlikely]] {
     if (!areSlotsEmpty(peer)) return false;
@@ -321,6 +326,10 @@ void Engine::publish(Operation& operation, const FlatStep& step, uint64_t bytes)
     if (operand.space == Space::kBoard && !isSource) post(operation, operand.post, bytes);
     if (operand.space != Space::kFifo) continue;
     auto& peer = peers_[static_cast<size_t>(operand.rank)];
+    if (peer.remote != nullptr) {
+      publishRemote(operation, operand, isSource, bytes);
+      continue;
+    }
     if (isSource) {
       const uint64_t consumed = ++peer.fifos[operand.channel].received;
       options_.segment.ack(operand.rank, operand.channel)

@@ -55,6 +55,7 @@ void Waiter::sleep(uint64_t nanoseconds) {
     nanosleep(&duration, nullptr);
     return;
   }
+  if (!engine_->options().drivers.empty()) return engine_->sleep(nanoseconds);
   transports::Sleep sleep(engine_->bell());
   if (engine_->progress() || isDone()) {
     reset();

@@ -64,12 +64,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Variant{"encrypted", {{"TUTTI_ENCRYPT", "1"}}}),
     [](const auto& tested) { return tested.param.title; });
 
-// Without shared memory two processes of one host have no way to each other.
+// Without shared memory and networks two processes of one host have no way to each other.
 TEST(NoSharedMemory, SaysThatNoTransportIsLeft) {
   RunOptions options;
   options.setting = {Launch::kProcesses, 2};
   options.makesComm = false;
-  options.environment = {{"TUTTI_SHM_DISABLE", "1"}};
+  options.environment = {{"TUTTI_SHM_DISABLE", "1"}, {"TUTTI_TRANSPORTS", "inproc,shm"}};
   runRanks(options, [](RankContext& context) {
     const tuttiUniqueId id = context.newId();
     tuttiComm_t comm = nullptr;
