@@ -142,7 +142,7 @@ TEST_P(NetworkDeath, NamesTheRank) {
                               context.comm(), nullptr);
     }
     TUTTI_CHECK(context, result == tuttiRemoteError);
-    TUTTI_CHECK(context, nowNs() - start < 2'000'000'000 * (kIsSanitized ? 4 : 1));
+    TUTTI_CHECK(context, nowNs() - start < int64_t{2'000'000'000} * (kIsSanitized ? 4 : 1));
     const std::string text = tuttiGetLastError(context.comm());
     TUTTI_CHECK(context, text.find("rank 1") != std::string::npos);
     TUTTI_REQUIRE(context, tuttiCommAbort(context.comm()));
