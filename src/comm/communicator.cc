@@ -52,10 +52,7 @@ Communicator::~Communicator() {
   if (control_ != nullptr) control_->announceLeave();
 }
 
-base::Result<executor::Operation*> Communicator::start(Work& work, std::vector<StreamHold>* holds) {
-  if (engine_->hasFailed()) [[unlikely]] {
-    return engine_->failure().withContext("the communicator failed before");
-  }
+base::Result<executor::Request> Communicator::requestFor(const Work& work) {
   executor::Request request;
   if (work.table.counts.empty()) {
     request.programs = plans_.find(work.call);
@@ -68,6 +65,14 @@ base::Result<executor::Operation*> Communicator::start(Work& work, std::vector<S
   request.factor = work.factor;
   request.scalar = work.scalar;
   request.isPart = work.isPart;
+  return request;
+}
+
+base::Result<executor::Operation*> Communicator::start(Work& work, std::vector<StreamHold>* holds) {
+  if (engine_->hasFailed()) [[unlikely]] {
+    return engine_->failure().withContext("the communicator failed before");
+  }
+  TUTTI_ASSIGN_OR_RETURN(executor::Request request, requestFor(work));
   const bool isAsync = work.stream != nullptr || !config_.isBlocking;
   if (!isAsync) return engine_->start(std::move(request));
   if (work.stream != nullptr) {

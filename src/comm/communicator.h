@@ -91,6 +91,9 @@ class Communicator {
   // it is the caller who takes the holds, once all were started.
   base::Result<executor::Operation*> start(Work& work, std::vector<StreamHold>* holds = nullptr);
 
+  // What the engine is asked for `work`, without a stream.
+  base::Result<executor::Request> requestFor(const Work& work);
+
   // start and wait for blocking work that finds a plan made and nothing under way; null where it
   // has to go the long way.
   std::optional<base::Status> runAtOnce(const Work& work) {
@@ -129,6 +132,7 @@ class Communicator {
   base::Status connect();
   base::Status agree();
   void startEngine();
+  base::Status probe();
   base::Status externalFailure() const;
   base::Result<ir::Plan> planFor(const ir::Call& call, const plan::Options& options);
   base::Result<std::shared_ptr<const executor::Programs>> programsFor(const Work& work);

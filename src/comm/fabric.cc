@@ -88,6 +88,12 @@ base::Result<std::unique_ptr<Fabric>> Fabric::open(int size, const base::Config&
   return std::unique_ptr<Fabric>(new Fabric(std::move(loaded->topology), std::move(text)));
 }
 
+std::unique_ptr<Fabric> Fabric::ofMeasured(topology::Topology topology) {
+  std::string text = fmt::format("the fabric as measured ({} ranks, digest {:016x})",
+                                 topology.ranks().size(), topology.digest());
+  return std::unique_ptr<Fabric>(new Fabric(std::move(topology), std::move(text)));
+}
+
 uint64_t Fabric::digest() const {
   return base::hash64(topology_.digest(), static_cast<uint64_t>(plan::kPlannerVersion));
 }

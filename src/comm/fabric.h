@@ -30,6 +30,11 @@ class Fabric {
   static base::Result<std::unique_ptr<Fabric>> open(
       int size, const base::Config& config = base::processConfig());
 
+  // What was measured between the hosts of a communicator, the same on all its ranks.
+  static std::unique_ptr<Fabric> ofMeasured(topology::Topology topology);
+
+  const topology::Topology& topology() const { return topology_; }
+
   // Of what ranks must have alike: the fabric and the planner.
   uint64_t digest() const;
   // "the fabric of box.json (8 ranks, digest 0123456789abcdef)"

@@ -12,6 +12,7 @@
 #include "src/base/host.h"
 #include "src/base/log.h"
 #include "src/comm/communicator.h"
+#include "src/comm/probe.h"
 #include "src/device/registry.h"
 #include "topology/host.h"
 #include "transports/registry.h"
@@ -40,8 +41,9 @@ Status foreignVersion(ir::Rank rank, std::string_view what) {
 std::string sharedSettings(const Algorithms& algorithms) {
   const auto& config = base::processConfig();
   const auto& algorithm = config.get(base::param::kAlgo);
-  return fmt::format("TUTTI_ALGO={} TUTTI_CHUNK={} {}", algorithm.empty() ? "(unset)" : algorithm,
-                     config.get(base::param::kChunk), algorithms.text());
+  return fmt::format("TUTTI_ALGO={} TUTTI_CHUNK={} TUTTI_PROBE={} {}",
+                     algorithm.empty() ? "(unset)" : algorithm, config.get(base::param::kChunk),
+                     config.get(base::param::kProbe) ? 1 : 0, algorithms.text());
 }
 
 bool isTransportAllowed(std::string_view name) {
@@ -95,6 +97,7 @@ base::Result<std::unique_ptr<Communicator>> Communicator::create(
   TUTTI_RETURN_IF_ERROR(guard(communicator->connect()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->agree()));
   communicator->startEngine();
+  TUTTI_RETURN_IF_ERROR(guard(communicator->probe()));
   communicator->logSummary(static_cast<double>(base::nowNs() - start) * 1e-9);
   return communicator;
 }
@@ -352,6 +355,16 @@ void Communicator::startEngine() {
   options.externalFailure = [this] { return externalFailure(); };
   options.describeRank = [this](ir::Rank rank) { return describeRank(rank); };
   engine_ = std::make_unique<executor::Engine>(std::move(options));
+}
+
+// A file that describes the fabric says more than a short measurement.
+Status Communicator::probe() {
+  if (!base::processConfig().get(base::param::kProbe) || fabric_ != nullptr) return {};
+  if (world_.isAllMapped()) return {};
+  Probe probe(*this);
+  TUTTI_ASSIGN_OR_RETURN(auto topology, probe.run());
+  fabric_ = Fabric::ofMeasured(std::move(topology));
+  return {};
 }
 
 void Communicator::logSummary(double seconds) const {

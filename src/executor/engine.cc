@@ -237,6 +237,8 @@ bool Engine::advanceLane(Operation& operation, const FlatLane& lane, LaneState& 
 
 void Engine::complete(Operation& operation) {
   operation.isDone = true;
+  if (operation.request.doneNs != nullptr) [[unlikely]]
+    *operation.request.doneNs = base::nowNs();
   if (operation.number != 0) {
     completedOps_ = operation.number;
     options_.segment.header().completedOps.store(operation.number, std::memory_order_release);

@@ -33,6 +33,7 @@ struct Request {
   std::shared_ptr<std::atomic<uint32_t>> gate;
   std::shared_ptr<std::atomic<uint32_t>> release;
   device::StreamOrder* order = nullptr;
+  int64_t* doneNs = nullptr;  // where to write when it was done; null: nowhere
 };
 
 // A peer's buffers as this process reaches them.

@@ -10,6 +10,8 @@ namespace {
 
 constexpr double kFlagOverlap = 4;
 constexpr double kPostOverlap = 5;
+// Of a message's latency, what it costs the processor at one end.
+constexpr double kEndsPerMessage = 10;
 
 double nsOf(double bytes, double bytesPerSecond) { return bytes / bytesPerSecond * 1e9; }
 
@@ -64,9 +66,9 @@ uint64_t predictNs(const Machine& machine, const RankLoad& load, uint64_t iterat
   const double repeats = load.isRepeated ? count : 1;
   const double latency = repeats * load.rounds * handOverNs(machine, load.fan, changes);
   const double steps = count * load.ends * machine.costs.stepNs * machine.ranksPerCore;
-  const bool usesSlots = load.inFlight > 0 && machine.isAllMapped;
-  const double slots =
-      usesSlots ? count * load.ends * machine.costs.slotNs * machine.ranksPerCore : 0;
+  const double endNs =
+      machine.isAllMapped ? machine.costs.slotNs : machine.costs.messageNs / kEndsPerMessage;
+  const double slots = load.inFlight > 0 ? count * load.ends * endNs * machine.ranksPerCore : 0;
   const double turns =
       load.isRepeated ? 0 : std::floor((count - 1) / ir::Limits::kFifoSlots) * changes;
   const double work = workNs(machine, load, count, static_cast<double>(chunkBytes)) *

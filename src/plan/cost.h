@@ -6,7 +6,8 @@
 //
 //   T = repeats * rounds * handOver(fan)               dependent hand-overs
 //     + iterations * ends * stepNs * q                 the executor's own work
-//     + iterations * ends * slotNs * q                 messages' tags and acknowledgements; mapped
+//     + iterations * ends * slotNs * q                 messages' tags and acknowledgements; mapped,
+//                                                      else a tenth of messageNs
 //     + iterations / slots * changes                   ranks that share a core let each other in
 //     + work * (1 + (depth - 1) / iterations)          bytes; a pipeline of `depth` fills once
 //

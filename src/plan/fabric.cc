@@ -41,6 +41,11 @@ int64_t nsOf(uint64_t bytes, const Rational& rate) {
   return saturated((static_cast<Int128>(bytes) * 1'000'000 * (rate.den >> shift) + num - 1) / num);
 }
 
+// How long a chunk takes that has kLeastNetworkBytes for each of `messages` that share it.
+int64_t leastNs(bool isOnNetwork, size_t messages, const Rational& rate) {
+  return isOnNetwork ? nsOf(kLeastNetworkBytes * messages, rate) : 0;
+}
+
 bool isPermutation(const std::vector<Rank>& order, int32_t ranks, Rank first) {
   std::vector<Rank> sorted = order;
   std::sort(sorted.begin(), sorted.end());
@@ -90,7 +95,8 @@ class Planner {
   base::Result<Candidate> pattern(std::string_view algorithm);
   base::Result<Packing> pack();
   void addTrees(std::string_view algorithm, Packing packing);
-  Pace paceOf(const Traffic& traffic, bool isPipeline);
+  Pace paceOf(const Traffic& traffic, bool isPipeline, const Rational& rate);
+  bool hasNetwork(std::span<const topology::LinkIndex> links) const;
   Pace paceOf(const Packing& packing) const;
   int64_t latencyNs(std::span<const topology::LinkIndex> links) const;
   int64_t startNs(std::span<const topology::LinkIndex> links) const;
@@ -152,35 +158,49 @@ std::string Planner::fullest(const Load& load) const {
                      static_cast<double>(load.links[most]) / static_cast<double>(load.total));
 }
 
-Pace Planner::paceOf(const Traffic& traffic, bool isPipeline) {
+bool Planner::hasNetwork(std::span<const topology::LinkIndex> links) const {
+  return std::any_of(links.begin(), links.end(), [&](topology::LinkIndex index) {
+    return plan_.fabric.links[static_cast<size_t>(index)].kind == topology::LinkKind::kNetwork;
+  });
+}
+
+Pace Planner::paceOf(const Traffic& traffic, bool isPipeline, const Rational& rate) {
   Pace pace;
   int64_t longest = 0;
+  bool isOnNetwork = false;
   for (const Message& message : traffic.messages) {
     const auto links = routes_.find(message.from, message.to, 0, 0);
     if (!links.isOk()) continue;
     pace.startNs = std::max(pace.startNs, startNs(*links));
     longest = std::max(longest, latencyNs(*links));
+    isOnNetwork |= hasNetwork(*links);
   }
   pace.furtherNs = std::max(traffic.posts - 1, 0) * options_.costs.postNs;
   pace.steps = traffic.steps;
-  if (isPipeline) pace.chunkNs = chunkNs(kPostsPerChunk, longest);
+  if (isPipeline) {
+    pace.chunkNs = std::max(chunkNs(kPostsPerChunk, longest), leastNs(isOnNetwork, 1, rate));
+  }
   return pace;
 }
 
 Pace Planner::paceOf(const Packing& packing) const {
   Pace pace;
   int64_t longest = 0;
+  bool isOnNetwork = false;
   for (const RoutedTree& tree : packing.trees) {
     for (const auto* side : {&tree.down, &tree.up}) {
       for (const auto& links : *side) {
         pace.startNs = std::max(pace.startNs, startNs(links));
         longest = std::max(longest, latencyNs(links));
+        isOnNetwork |= hasNetwork(links);
       }
     }
   }
   const bool isTwice = packing.collective == Collective::kAllReduce || packing.isFlooding;
   pace.steps = std::max(1, packing.maxDepth * (isTwice ? 2 : 1));
-  pace.chunkNs = chunkNs(isByRank(packing.collective) ? kPostsPerMessage : kPostsPerChunk, longest);
+  const bool isForest = isByRank(packing.collective);
+  const int64_t least = leastNs(isOnNetwork, isForest ? 1 : packing.trees.size(), packing.achieved);
+  pace.chunkNs = std::max(chunkNs(isForest ? kPostsPerMessage : kPostsPerChunk, longest), least);
   return pace;
 }
 
@@ -206,7 +226,7 @@ base::Result<Candidate> Planner::pattern(std::string_view algorithm) {
   }
   TUTTI_ASSIGN_OR_RETURN(const TrafficLoad load, loadOf(plan_.fabric, routes_, *traffic));
   candidate.kilobytesPerSecond = load.rate;
-  candidate.pace = paceOf(*traffic, algorithm == "chain");
+  candidate.pace = paceOf(*traffic, algorithm == "chain", load.rate);
   candidate.maxDepth = traffic->steps;
   candidate.ns = predictedNs(candidate, plan_.bytes);
   candidate.reason = fullest(load.all);

@@ -48,12 +48,15 @@ struct Pace {
   // Of a pipeline: how long the fullest link is busy with a chunk, or, of a forest, with one root's
   // message of a chunk; 0: whole blocks, no pipeline. That is kPostsPerChunk (kPostsPerMessage) x
   // costs.postNs or the latency between two neighbours, whichever is more: posting a message then
-  // costs little, and ir::Limits::kFifoSlots messages outlast the way there and back.
+  // costs little, and ir::Limits::kFifoSlots messages outlast the way there and back. Where
+  // messages leave the machine it is also enough for kLeastNetworkBytes of each: headers then take
+  // 2 %.
   int64_t chunkNs = 0;
   bool operator==(const Pace&) const = default;
 };
 inline constexpr int64_t kPostsPerChunk = 16;
 inline constexpr int64_t kPostsPerMessage = 2;
+inline constexpr uint64_t kLeastNetworkBytes = 8192;
 // A pipeline of s steps has at most s times as many chunks: more would fill it by less than 0.4 %
 // of the call sooner.
 inline constexpr int64_t kMostChunksPerStep = 256;
@@ -95,7 +98,7 @@ struct Searched {
 
 // Goes up with every change of what planFabric finds for the same fabric: what an earlier one found
 // is then looked for again (store.h).
-inline constexpr int kPlannerVersion = 5;
+inline constexpr int kPlannerVersion = 6;
 
 // Pure, the same on every machine: integers only, predicted times included. Single thread: 8 ranks
 // 20 ms, 64 ranks half a second, 1,024 ten seconds. Fails where bound does.

@@ -1,0 +1,74 @@
+// Measures what joins the hosts of a communicator: latency and rate of each pair, what each host
+// sends and receives in all, and what islands of hosts share.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "src/base/status.h"
+#include "src/executor/operation.h"
+#include "topology/measured.h"
+
+namespace tutti::comm {
+
+class Communicator;
+
+// Collective, on a communicator that is connected and does nothing else: every rank makes one and
+// calls run. The lowest rank of each host sends and receives, the others keep time.
+class Probe {
+ public:
+  explicit Probe(Communicator& communicator);
+
+  // The same fabric on every rank, since all see all results. Up to 8 hosts the pairs are measured
+  // one after another, beyond that as many at a time as do not meet: about 0.1 s for each step,
+  // more where lines are slow or long. Blocks; fails where messages do.
+  base::Result<topology::Topology> run();
+
+ private:
+  // By number of host.
+  struct Flow {
+    int from;
+    int to;
+    uint64_t bytes;
+  };
+  using Pairs = std::vector<std::pair<int, int>>;
+  struct Message {
+    size_t flow = 0;
+    bool isTimed = false;  // the second of a flow, where it is received
+    executor::Operation* operation = nullptr;
+    int64_t doneNs = 0;
+  };
+
+  std::vector<Pairs> rounds() const;
+  base::Status measureLatencies();
+  base::Status measurePairs();
+  base::Status measureHosts();
+  base::Status measureIslands();
+  base::Result<int64_t> rateOf(const Pairs& pairs);
+
+  base::Result<std::vector<int64_t>> time(const std::vector<Flow>& flows);
+  base::Status start(int peer, bool isSend, uint64_t bytes, size_t flow, bool isTimed);
+  base::Status drive();
+  base::Result<int64_t> pingPong(int peer, bool isFirst);
+  base::Result<std::vector<int64_t>> share(const std::vector<int64_t>& mine);
+
+  bool isLeader() const { return self_ >= 0; }
+  size_t at(int from, int to) const {
+    return static_cast<size_t>(from) * leaders_.size() + static_cast<size_t>(to);
+  }
+  uint64_t bytesFor(int from, int to) const;
+  int64_t enoughNs(int from, int to) const;
+
+  Communicator& communicator_;
+  std::vector<int> leaders_;  // by host: its lowest rank
+  int self_ = -1;             // the host that this rank leads
+  topology::MeasuredHosts hosts_;
+  topology::MeasuredIslands islands_;
+  std::vector<std::byte> buffer_;  // what is in it does not matter
+  std::deque<Message> messages_;   // under way
+};
+
+}  // namespace tutti::comm
