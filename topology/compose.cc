@@ -18,7 +18,7 @@ using base::Status;
 constexpr size_t kMostParts = 4'000'000;
 constexpr int64_t kManagementRatio = 4;
 
-Status failure(std::string text) {
+Status refusal(std::string text) {
   return {base::Code::kInvalidArgument, base::kErrInvalidArgument, std::move(text)};
 }
 
@@ -75,24 +75,24 @@ class Composer {
 };
 
 Status Composer::checkInput() const {
-  if (machines_.empty()) return failure("a network joins machines, and there is none");
+  if (machines_.empty()) return refusal("a network joins machines, and there is none");
   size_t parts = 0;
   for (const Topology* machine : machines_) {
     parts += machine->nodes.size() + machine->links.size() + 1;
     if (parts > kMostParts) {
-      return failure(fmt::format("{} machines have more than {} nodes and links: join fewer",
+      return refusal(fmt::format("{} machines have more than {} nodes and links: join fewer",
                                  machines_.size(), kMostParts));
     }
   }
   if (machines_.size() < network_.sites.size()) {
-    return failure(
+    return refusal(
         fmt::format("the network has {} sites for {} machines: give every site one "
                     "(--copies)",
                     network_.sites.size(), machines_.size()));
   }
   for (const Degraded& each : degraded_) {
     if (each.machine < 0 || static_cast<size_t>(each.machine) >= machines_.size()) {
-      return failure(fmt::format("there is no machine {} to be degraded: they are 0 to {}",
+      return refusal(fmt::format("there is no machine {} to be degraded: they are 0 to {}",
                                  each.machine, machines_.size() - 1));
     }
   }
@@ -205,7 +205,7 @@ int64_t Composer::portCapacity(const Port& port, const Degraded& degraded) const
 Status Composer::attach(size_t machine) {
   const bool hasNics = !nics(machine).empty();
   if (!hasNics && network_.nicCapacity == 0) {
-    return failure(
+    return refusal(
         fmt::format("machine {} ({:.100}) has no NICs, so the network must say how fast "
                     "those are that its ranks get: for example star:50",
                     machine, machines_[machine]->name));
@@ -215,13 +215,13 @@ Status Composer::attach(size_t machine) {
   const auto count = static_cast<int64_t>(found.size());
   const int64_t kept = degraded.keptNics == 0 ? count : degraded.keptNics;
   if (kept > count) {
-    return failure(fmt::format("machine {} cannot keep {} NICs: it has {}", machine, kept, count));
+    return refusal(fmt::format("machine {} cannot keep {} NICs: it has {}", machine, kept, count));
   }
   for (int64_t i = 0; i < kept; ++i) {
     const Port& port = found[static_cast<size_t>(i * count / kept)];
     const int64_t capacity = portCapacity(port, degraded);
     if (capacity < 1) {
-      return failure(fmt::format("NIC \"{}\" is left with less than 1 kB/s: degrade it less",
+      return refusal(fmt::format("NIC \"{}\" is left with less than 1 kB/s: degrade it less",
                                  made_.nodes[static_cast<size_t>(port.nic)].id));
     }
     Hub& to = hubs_[hubOf(machine, port)];
@@ -301,7 +301,7 @@ base::Result<Topology> Composer::run() {
 
 base::Result<Degraded> parseDegraded(std::string_view text) {
   const auto refuse = [text] {
-    return failure(
+    return refusal(
         fmt::format("\"{:.100}\" is no degraded machine: 15=1/2 (machine 15 at half its "
                     "network speed), 15=0.5 or 15=4nics",
                     text));

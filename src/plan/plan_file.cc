@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view kFormat = "tutti-plan 1 ";
 
-base::Status unusable(std::string text) {
+base::Status unreadable(std::string text) {
   return {base::Code::kInvalidArgument, base::kErrInvalidArgument, std::move(text)};
 }
 
@@ -114,12 +114,12 @@ RoutedTree readTree(int32_t ranks, Reader& reader) {
 
 // The text behind the first line, if that describes it.
 base::Result<std::string_view> bodyOf(std::string_view text) {
-  if (!text.starts_with(kFormat)) return unusable("it is no plan of this format");
+  if (!text.starts_with(kFormat)) return unreadable("it is no plan of this format");
   const size_t end = text.find('\n');
-  if (end == std::string_view::npos) return unusable("its first line has no end");
+  if (end == std::string_view::npos) return unreadable("its first line has no end");
   const std::string_view body = text.substr(end + 1);
   const std::string first = fmt::format("{}{:08x} {}", kFormat, checksum(body), body.size());
-  if (text.substr(0, end) != first) return unusable("it is damaged or cut: the checksum differs");
+  if (text.substr(0, end) != first) return unreadable("it is damaged or cut: the checksum differs");
   return body;
 }
 
@@ -146,7 +146,7 @@ base::Result<Searched> parsePlanFile(std::string_view text, std::string_view key
                                      ir::Collective collective) {
   TUTTI_ASSIGN_OR_RETURN(const std::string_view body, bodyOf(text));
   const std::string_view found = body.substr(0, body.find('\n'));
-  if (found != key) return unusable(fmt::format("it is for \"{}\", not \"{}\"", found, key));
+  if (found != key) return unreadable(fmt::format("it is for \"{}\", not \"{}\"", found, key));
   Reader reader(body.substr(std::min(body.size(), key.size())));
   Searched searched;
   reader.expect("\norder");
@@ -161,7 +161,7 @@ base::Result<Searched> parsePlanFile(std::string_view text, std::string_view key
     searched.packing.trees.push_back(readTree(ranks, reader));
   }
   if (reader.isBad() || !reader.isAtEnd())
-    return unusable("it has the right checksum, but no plan");
+    return unreadable("it has the right checksum, but no plan");
   return searched;
 }
 

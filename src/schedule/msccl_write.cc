@@ -20,7 +20,7 @@ using ir::Collective;
 using ir::Operand;
 using ir::Space;
 
-constexpr int64_t kMostChunks = 4096;
+constexpr int64_t kMostWrittenChunks = 4096;
 
 Status checkWords(const ir::Schedule& schedule) {
   if (schedule.needsPeerMemory) return mscclUnsupported("it uses peers' memory in place");
@@ -43,7 +43,7 @@ Result<MscclUnits> unitsOf(std::span<const ir::Schedule> ranks, bool isVector) {
   int64_t blocks = 1;
   for (const ir::Schedule& schedule : ranks) {
     for (const ir::Lane& lane : schedule.lanes) {
-      if (isVector && blocks <= kMostChunks) blocks = std::lcm<int64_t>(blocks, lane.blocks);
+      if (isVector && blocks <= kMostWrittenChunks) blocks = std::lcm<int64_t>(blocks, lane.blocks);
     }
   }
   MscclUnits units;
@@ -51,12 +51,12 @@ Result<MscclUnits> unitsOf(std::span<const ir::Schedule> ranks, bool isVector) {
   int64_t all = 0;
   for (const int32_t weight : weights) {
     all += weight / divisor * blocks;
-    if (all > kMostChunks) break;
+    if (all > kMostWrittenChunks) break;
     units.sliceBegins.push_back(static_cast<int>(all));
   }
   if (!isVector) all *= static_cast<int64_t>(ranks.size());
-  if (all > kMostChunks) {
-    return mscclUnsupported(fmt::format("it needs more than {} chunks", kMostChunks));
+  if (all > kMostWrittenChunks) {
+    return mscclUnsupported(fmt::format("it needs more than {} chunks", kMostWrittenChunks));
   }
   units.all = static_cast<int>(all);
   return units;
