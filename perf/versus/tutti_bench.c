@@ -1,4 +1,6 @@
-/* Tutti: the loop of bench_loop.h over the C API, in local processes that this program forks. */
+/* Tutti: the loop of bench_loop.h over the C API, in local processes that this program forks; with
+ * "launched" for the number of ranks, as the one rank that TUTTI_RANK, TUTTI_SIZE and TUTTI_ADDR
+ * say. */
 #define _GNU_SOURCE
 #include <sched.h>
 #include <signal.h>
@@ -113,21 +115,32 @@ static int waitForRanks(int code) {
   return code;
 }
 
+static int number(const char* name) {
+  const char* text = getenv(name);
+  return text != NULL ? atoi(text) : -1;
+}
+
 int main(int argc, char** argv) {
   int pipes[kMaxRanks][2];
   tuttiUniqueId id;
   BenchArgs args;
-  const int size = argc > 1 ? atoi(argv[1]) : 0;
+  const int isLaunched = argc > 1 && strcmp(argv[1], "launched") == 0;
+  const int size = isLaunched ? number("TUTTI_SIZE") : argc > 1 ? atoi(argv[1]) : 0;
   if (argc != 8 || size < 1 || size > kMaxRanks || !benchParse(argc - 4, argv + 4, &args)) {
-    fprintf(stderr, "usage: %s RANKS plain|registered pin|free COLLECTIVE SIZES SECONDS BATCHES\n",
+    fprintf(stderr,
+            "usage: %s RANKS|launched plain|registered pin|free COLLECTIVE SIZES SECONDS BATCHES\n",
             argv[0]);
     return 2;
   }
   const int isRegistered = strcmp(argv[2], "registered") == 0;
-  const int rank = forkRanks(size, pipes);
+  const int rank = isLaunched ? number("TUTTI_RANK") : forkRanks(size, pipes);
   if (rank < 0) return 5;
   if (strcmp(argv[3], "pin") == 0) pinTo(rank);
-  shareId(&id, rank, size, pipes);
+  if (isLaunched) {
+    check(tuttiGetUniqueId(&id), "tuttiGetUniqueId");
+  } else {
+    shareId(&id, rank, size, pipes);
+  }
   check(tuttiCommInitRank(&comm, size, id, rank), "tuttiCommInitRank");
   const BenchLibrary library = {rank,
                                 size,
@@ -137,5 +150,5 @@ int main(int argc, char** argv) {
                                 isRegistered ? releaseRegistered : free};
   const int code = benchMain(&library, &args);
   check(tuttiCommDestroy(comm), "tuttiCommDestroy");
-  return rank == 0 ? waitForRanks(code) : code;
+  return rank == 0 && !isLaunched ? waitForRanks(code) : code;
 }

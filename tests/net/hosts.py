@@ -115,21 +115,26 @@ def tool(*words):
         raise RuntimeError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
 
 
-def remove(prefix):
-    """Ends what runs in the namespaces of that prefix, and deletes them and their folder."""
-    names = [path for path in NAMESPACES.glob(prefix + "-*")]
-    inodes = {path.stat().st_ino for path in names}
+def end_processes(prefix, spared=()):
+    """Kills what runs in the namespaces of that prefix."""
+    inodes = {path.stat().st_ino for path in NAMESPACES.glob(prefix + "-*")}
     for _ in range(1000):
-        pids = [pid for pid in os.listdir("/proc") if pid.isdigit() and inode_of(pid) in inodes]
+        pids = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and inode_of(pid) in inodes]
+        pids = [pid for pid in pids if pid not in spared]
+        if not pids:
+            return
         for pid in pids:
             try:
-                os.kill(int(pid), signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        if not pids:
-            break
         time.sleep(0.005)
-    for path in names:
+
+
+def remove(prefix):
+    """Ends what runs in the namespaces of that prefix, and deletes them and their folder."""
+    end_processes(prefix)
+    for path in NAMESPACES.glob(prefix + "-*"):
         subprocess.run(["ip", "netns", "del", path.name], stderr=subprocess.DEVNULL,
                        start_new_session=True)
     shutil.rmtree(folder_of(prefix), ignore_errors=True)
@@ -214,6 +219,22 @@ class Hosts:
         name = self.layout.hosts[host]
         return ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self._namespace(name),
                 "unshare", "--uts", "sh", "-c", ENTER, "sh", name, str(self._folder / "hosts")]
+
+    def agent(self):
+        """A program that launchers may call like rsh: [options] HOST COMMAND..."""
+        path = self._folder / "agent"
+        path.write_text(f"""#!/bin/sh
+while case $1 in -*) ;; *) false ;; esac; do shift; done
+host=$1; shift
+exec ip netns exec {self._prefix}-"$host" unshare --uts sh -c '{ENTER}' sh "$host" \
+  {self._folder}/hosts sh -c "$*"
+""")
+        path.chmod(0o755)
+        return str(path)
+
+    def clear(self):
+        """Ends all processes on the hosts."""
+        end_processes(self._prefix, spared=[helper.pid for helper in self._helpers])
 
     def start(self, host, command, env=None, **options):
         """subprocess.Popen on the host; env is added to this process's."""
