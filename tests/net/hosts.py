@@ -2,7 +2,7 @@
 """Several hosts on one machine: network namespaces joined by shaped cables.
 
   hosts.py LAYOUT [--timeout S] -- COMMAND...   COMMAND once on each host
-  hosts.py LAYOUT --topology                    the layout as JSON, for TUTTI_TOPO_FILE and tutti plan
+  hosts.py LAYOUT --topology                    it as JSON, for TUTTI_TOPO_FILE and tutti plan
 
 A host is a network namespace with a host name of its own (h0, h1, ...). COMMAND gets TUTTI_RANK,
 TUTTI_SIZE and TUTTI_ADDR; each line that it prints is prefixed with its rank; the exit code is the
@@ -119,8 +119,8 @@ def end_processes(prefix, spared=()):
     """Kills what runs in the namespaces of that prefix."""
     inodes = {path.stat().st_ino for path in NAMESPACES.glob(prefix + "-*")}
     for _ in range(1000):
-        pids = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and inode_of(pid) in inodes]
-        pids = [pid for pid in pids if pid not in spared]
+        found = [pid for pid in os.listdir("/proc") if pid.isdigit() and inode_of(pid) in inodes]
+        pids = [int(pid) for pid in found if int(pid) not in spared]
         if not pids:
             return
         for pid in pids:
@@ -170,8 +170,8 @@ def delay_program():
 
 
 class Hosts:
-    """A layout while the `with` lasts, also if that ends by SIGTERM, SIGINT or SIGHUP. One at a time
-    in a process, in its main thread."""
+    """A layout while the `with` lasts, also if that ends by SIGTERM, SIGINT or SIGHUP. One at a
+    time in a process, in its main thread."""
 
     def __init__(self, layout):
         self.layout = parse(layout)
@@ -366,7 +366,7 @@ def shape(space, device, rate):
 
 
 def lose(space, device, percent):
-    """Drops that part of the packets that arrive; each by itself, not 64 KiB of a stream at once."""
+    """Drops that part of the packets that arrive, one by one and not 64 KiB of a stream."""
     if not shutil.which("nft"):
         raise NotAllowed("not installed: nft")
     tool("ip", "-n", space, "link", "set", device, "gso_max_segs", "1")

@@ -84,6 +84,7 @@ class Cables(unittest.TestCase):
 
     def test_triangle(self):
         with Hosts("triangle") as hosts:
+            hosts.clear()  # processes end, cables stay
             for sender, receiver in ((0, 1), (0, 2), (2, 1)):
                 trips = traffic(hosts, sender, receiver, "trips", 15)[1]["ms"]
                 self.assertGreaterEqual(trips[0], 20)
@@ -131,7 +132,7 @@ class Namespaces(unittest.TestCase):
         self.assertEqual(left_of(os.getpid()), [])
 
     def kill_a_run(self, layout, number):
-        """Its pid, and the word by which what it ran is known: one child also leaves the session."""
+        """Its pid, and the word by which what it ran is known; one child leaves the session."""
         word = f"1000.{os.getpid()}{number}"
         process = subprocess.Popen(
             [sys.executable, "-B", HERE / "hosts.py", layout, "--", "sh", "-c",
@@ -173,6 +174,19 @@ class Commands(unittest.TestCase):
         self.assertIn("[1] 1 of 2 at 10.77.0.1:29501", lines)
         self.assertEqual(len([line for line in lines if line.split()[1:] == ["10.77.0.2", "h1"]]),
                          2)
+
+    def test_the_agent_is_an_rsh(self):
+        with Hosts("star:1,1") as hosts:
+            done = hosts.run(0, [hosts.agent(), "-x", "h1", "uname -n &&", "echo $((1 + 1))"])
+            self.assertEqual((done.returncode, done.stdout), (0, "h1\n2\n"))
+            self.assertEqual(hosts.run(0, [hosts.agent(), "h1", "exit 7"]).returncode, 7)
+
+    def test_clear_ends_processes(self):
+        with Hosts("star:1,1") as hosts:
+            sleeper = hosts.start(1, ["sleep", "1000"])
+            time.sleep(0.2)
+            hosts.clear()
+            self.assertEqual(sleeper.wait(5), -signal.SIGKILL)
 
     def test_descriptions(self):
         layout = fixture.parse("star:2,0.5-1.5%")

@@ -1,0 +1,74 @@
+"""Tutti across hosts: right results over every layout, over a cable that loses packets, and a dead
+host that is named.  collectives_test.py FOLDER: the programs of perf/."""
+import ctypes
+import io
+import signal
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+import hosts as fixture
+from hosts import Hosts
+
+PROGRAMS = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build/release/bin").resolve()
+
+
+def arguments(program, largest):
+    return [PROGRAMS / program, "-b", "4", "-e", largest, "-f", "32", "-n", "2", "-w", "1",
+            "-T", "60"]
+
+
+class Collectives(unittest.TestCase):
+    def check(self, hosts, program, largest):
+        out = io.StringIO()
+        code = hosts.run_all(arguments(program, largest), timeout=60, out=out)
+        self.assertEqual(code, 0, f"{program} on {hosts.layout.name}\n{out.getvalue()}")
+        self.assertIn("Out of bounds values : 0 OK", out.getvalue())
+
+    def test_star(self):
+        with Hosts("star:1,1,0.25") as hosts:
+            for program in ("all_reduce_perf", "all_gather_perf", "broadcast_perf",
+                            "alltoall_perf", "sendrecv_perf"):
+                self.check(hosts, program, "2M")
+
+    def test_islands(self):
+        with Hosts("islands:1,0.25") as hosts:
+            self.check(hosts, "all_reduce_perf", "2M")
+            self.check(hosts, "reduce_scatter_perf", "2M")
+
+    def test_triangle(self):
+        with Hosts("triangle") as hosts:
+            self.check(hosts, "all_reduce_perf", "128K")
+            self.check(hosts, "broadcast_perf", "128K")
+
+    def test_a_cable_that_loses_packets(self):
+        with Hosts("star:1,0.5-1%") as hosts:
+            self.check(hosts, "all_reduce_perf", "2M")
+
+    def test_a_dead_host_is_named(self):
+        with Hosts("star:1,1,1") as hosts:
+            running = [hosts.start(rank, [PROGRAMS / "all_reduce_perf", "-b", "4K", "-e", "4K",
+                                          "-n", "1000000", "-T", "20"], mine, text=True,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                       for rank, mine in enumerate(hosts.ranks())]
+            time.sleep(2)
+            begin = time.monotonic()
+            running[1].send_signal(signal.SIGKILL)
+            for rank in (0, 2):
+                text = running[rank].communicate(timeout=30)[1]
+                self.assertNotEqual(running[rank].returncode, 0)
+                self.assertIn("rank 1", text)
+            running[1].communicate()
+            self.assertLess(time.monotonic() - begin, 25)
+
+
+if __name__ == "__main__":
+    try:
+        fixture.check_allowed()
+        ctypes.CDLL("libucp.so.0")
+    except (fixture.NotAllowed, OSError) as reason:
+        print(f"skipped: {reason}")
+        sys.exit(fixture.SKIPPED)
+    unittest.main(verbosity=2)
