@@ -244,8 +244,8 @@ def main(options):
     options.layouts = options.layouts or list(LAYOUTS)
     options.collectives = options.collectives.split(",") if options.collectives else None
     options.rounds = options.rounds or (1 if options.quick else 2)
-    options.batches = options.batches or 2
-    options.batch_seconds = 0.02
+    options.batches = options.batches or (2 if options.quick else 3)
+    options.batch_seconds = 0.05
     for layout in options.layouts:
         fixture.parse(layout)
     installMpis(not options.no_install)
