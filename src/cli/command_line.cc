@@ -55,6 +55,7 @@ int runCommandLine(int argc, char** argv) {
   addDemo(app, code);
   addInfo(app, code);
   addPlan(app, code);
+  addProbe(app, code);
   addSim(app, code);
   addTopo(app, code);
   if (const auto refused = refuseCommand(app, argc > 1 ? argv[1] : "")) return *refused;

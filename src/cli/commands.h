@@ -20,6 +20,7 @@ void addCheck(CLI::App& app, int& code);
 void addDemo(CLI::App& app, int& code);
 void addInfo(CLI::App& app, int& code);
 void addPlan(CLI::App& app, int& code);
+void addProbe(CLI::App& app, int& code);
 void addSim(CLI::App& app, int& code);
 void addTopo(CLI::App& app, int& code);
 

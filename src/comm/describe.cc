@@ -11,6 +11,7 @@
 #include "src/device/registry.h"
 #include "src/plan/plan.h"
 #include "topology/host.h"
+#include "topology/json.h"
 #include "transports/registry.h"
 
 namespace tutti::comm {
@@ -119,6 +120,8 @@ std::string Communicator::describe() {
       {"size", world_.size()},
       {"device", config_.device},
       {"fabric", fabric_ == nullptr ? "" : fabric_->text()},
+      {"topology",
+       fabric_ == nullptr ? json() : json::parse(topology::toJson(fabric_->topology()))},
       {"kernel_copies", world_.canCopyPeer},
       {"ranks_per_core", world_.ranksPerCore()},
       {"ranks", ranks},

@@ -32,6 +32,8 @@ int64_t rateFrom(uint64_t bytes, int64_t ns) {
   return static_cast<int64_t>(bytes) * 1'000'000 / std::max<int64_t>(1, ns);
 }
 
+uint64_t leadOf(uint64_t bytes) { return std::max<uint64_t>(1, bytes / 2); }
+
 // Two measurements of one rate: their mean, unless something has disturbed one of them, which makes
 // lines look slower.
 int64_t ofTwo(int64_t a, int64_t b) {
@@ -147,7 +149,7 @@ Status Probe::measurePairs() {
     }
     // Longer until it is long enough, and then once more.
     for (int left = 2; left > 0;) {
-      TUTTI_ASSIGN_OR_RETURN(const auto ns, time(flows));
+      TUTTI_ASSIGN_OR_RETURN(const auto ns, time(flows, false));
       bool isEnough = true;
       for (size_t i = 0; i < flows.size(); ++i) {
         int64_t& rate = hosts_.pair[at(flows[i].from, flows[i].to)];
@@ -184,13 +186,20 @@ base::Result<int64_t> Probe::rateOf(const Pairs& pairs) {
   int64_t alone = 0;
   for (const auto& [from, to] : pairs) {
     flows.push_back({from, to, bytesFor(from, to)});
-    bytes += flows.back().bytes;
+    bytes += flows.back().bytes + leadOf(flows.back().bytes);
     alone += hosts_.pair[at(from, to)];
   }
   int64_t rate = 0;
   for (int i = 0; i < 2 && rate < alone / 10 * 9; ++i) {
-    TUTTI_ASSIGN_OR_RETURN(const auto ns, time(flows));
-    const int64_t seen = rateFrom(bytes, *std::max_element(ns.begin(), ns.end()));
+    // All of it: flows that share a line do not begin and end their timed parts together.
+    TUTTI_ASSIGN_OR_RETURN(const auto ns, time(flows, true));
+    int64_t each = 0;
+    for (size_t k = 0; k < flows.size(); ++k) {
+      each += rateFrom(flows[k].bytes + leadOf(flows[k].bytes), ns[k]);
+    }
+    const int64_t together = rateFrom(bytes, *std::max_element(ns.begin(), ns.end()));
+    // Lines of their own need not end together.
+    const int64_t seen = each >= alone / 10 * 9 ? each : together;
     rate = i == 0 ? seen : ofTwo(rate, seen);
   }
   return rate;
@@ -240,9 +249,10 @@ Status Probe::measureIslands() {
   return {};
 }
 
-// All flows at a time: each sends half as much beforehand, so that what is timed, between the
-// arrivals of both messages, is steady. Nanoseconds by flow, known to all.
-base::Result<std::vector<int64_t>> Probe::time(const std::vector<Flow>& flows) {
+// All flows at a time: each sends a lead beforehand, so that what is timed, between the arrivals of
+// both messages, is steady; or, `isWhole`, from the start. Nanoseconds by flow, known to all.
+base::Result<std::vector<int64_t>> Probe::time(const std::vector<Flow>& flows, bool isWhole) {
+  const int64_t begin = base::nowNs();
   uint64_t most = 1;
   for (const Flow& flow : flows) most = std::max(most, flow.bytes);
   if (isLeader() && buffer_.size() < most) buffer_.resize(most);
@@ -251,14 +261,14 @@ base::Result<std::vector<int64_t>> Probe::time(const std::vector<Flow>& flows) {
     if (flow.from != self_ && flow.to != self_) continue;
     const bool isSend = flow.from == self_;
     const int peer = isSend ? flow.to : flow.from;
-    TUTTI_RETURN_IF_ERROR(start(peer, isSend, std::max<uint64_t>(1, flow.bytes / 2), i, false));
+    TUTTI_RETURN_IF_ERROR(start(peer, isSend, leadOf(flow.bytes), i, false));
     TUTTI_RETURN_IF_ERROR(start(peer, isSend, flow.bytes, i, !isSend));
   }
   TUTTI_RETURN_IF_ERROR(drive());
   std::vector<int64_t> mine(flows.size(), 0);
   for (size_t i = 0; i < messages_.size(); ++i) {
     if (!messages_[i].isTimed) continue;
-    mine[messages_[i].flow] = messages_[i].doneNs - messages_[i - 1].doneNs;
+    mine[messages_[i].flow] = messages_[i].doneNs - (isWhole ? begin : messages_[i - 1].doneNs);
   }
   messages_.clear();
   return share(mine);

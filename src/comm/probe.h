@@ -49,7 +49,7 @@ class Probe {
   base::Status measureIslands();
   base::Result<int64_t> rateOf(const Pairs& pairs);
 
-  base::Result<std::vector<int64_t>> time(const std::vector<Flow>& flows);
+  base::Result<std::vector<int64_t>> time(const std::vector<Flow>& flows, bool isWhole);
   base::Status start(int peer, bool isSend, uint64_t bytes, size_t flow, bool isTimed);
   base::Status drive();
   base::Result<int64_t> pingPong(int peer, bool isFirst);

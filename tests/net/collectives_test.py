@@ -2,6 +2,7 @@
 host that is named.  collectives_test.py FOLDER: the programs of perf/."""
 import ctypes
 import io
+import json
 import signal
 import subprocess
 import sys
@@ -42,6 +43,31 @@ class Collectives(unittest.TestCase):
         with Hosts("triangle") as hosts:
             self.check(hosts, "all_reduce_perf", "128K")
             self.check(hosts, "broadcast_perf", "128K")
+
+    def test_plans_for_what_it_measures(self):
+        """No hints: the slow host's line limits, and trees over it carry the vector once."""
+        with Hosts("star:1,1,1,0.25") as hosts:
+            out = io.StringIO()
+            call = [PROGRAMS / "all_reduce_perf", "-b", "4M", "-e", "4M", "-n", "3", "-w", "1",
+                    "-T", "60"]
+            code = hosts.run_all(call, timeout=60, out=out,
+                                 env={"TUTTI_PROBE": "1", "TUTTI_CACHE_DIR": "off"})
+            self.assertEqual(code, 0, out.getvalue())
+            row = next(line for line in out.getvalue().splitlines() if "float" in line)
+            seconds = float(row.split("float")[1].split()[2]) * 1e-6
+            # Of 0.0299 GB/s, the bound; a ring cannot come above two thirds.
+            self.assertGreater((4 << 20) / seconds / 1e9, 0.7 * 0.0299, out.getvalue())
+
+    def test_probe_prints_a_topology_file(self):
+        with Hosts("islands:1,0.25") as hosts:
+            out = io.StringIO()
+            code = hosts.run_all([PROGRAMS / "tutti", "probe", "--json"], timeout=60, out=out)
+            self.assertEqual(code, 0, out.getvalue())
+            text = "".join(line.split("] ", 1)[1] + "\n" for line in out.getvalue().splitlines()
+                           if line.startswith("[0] "))
+            fabric = json.loads(text[text.index("{"):])
+            self.assertEqual(sum(node["kind"] == "switch" for node in fabric["nodes"]), 2, text)
+            self.assertTrue(all(link["provenance"] == "measured" for link in fabric["links"]))
 
     def test_a_cable_that_loses_packets(self):
         with Hosts("star:1,0.5-1%") as hosts:
