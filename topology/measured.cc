@@ -11,8 +11,9 @@ namespace {
 // Thousandths. A pair that is slower than this part of what both hosts reach elsewhere is limited
 // by something between them.
 constexpr int64_t kNearlyAll = 700;
-// Lines are apart if using all at a time gives this part of the sum of them alone.
-constexpr int64_t kIndependent = 850;
+// Lines are apart if using all at a time gives this part of the sum of them alone. Behind a common
+// line it is half or less for the host whose line is the slowest.
+constexpr int64_t kIndependent = 700;
 // Rates closer than this are taken for equal.
 constexpr int64_t kEqual = 120;
 

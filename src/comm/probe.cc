@@ -199,7 +199,7 @@ base::Result<int64_t> Probe::rateOf(const Pairs& pairs) {
     }
     const int64_t together = rateFrom(bytes, *std::max_element(ns.begin(), ns.end()));
     // Lines of their own need not end together.
-    const int64_t seen = each >= alone / 10 * 9 ? each : together;
+    const int64_t seen = each >= alone / 10 * 7 ? each : together;
     rate = i == 0 ? seen : ofTwo(rate, seen);
   }
   return rate;

