@@ -58,8 +58,12 @@ base::Result<ucp_context_h> makeContext(const Ucp& ucp) {
   if (const auto status = ucp.configRead(nullptr, nullptr, &config); status != UCS_OK) {
     return failure(ucp, "reading its settings", status);
   }
-  const std::string& tls = base::processConfig().get(base::param::kUcxTls);
-  const auto set = ucp.configModify(config, "TLS", tls.c_str());
+  const auto& settings = base::processConfig();
+  const auto set = ucp.configModify(config, "TLS", settings.get(base::param::kUcxTls).c_str());
+  const std::string& segment = settings.get(base::param::kUcxTcpSegment);
+  for (const char* name : {"TX_SEG_SIZE", "RX_SEG_SIZE"}) {
+    static_cast<void>(ucp.configModify(config, name, segment.c_str()));
+  }
   ucp_params_t params{};
   params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_MT_WORKERS_SHARED;
   params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
