@@ -11,7 +11,7 @@ namespace {
 // Thousandths. A pair that is slower than this part of what both hosts reach elsewhere is limited
 // by something between them.
 constexpr int64_t kNearlyAll = 700;
-// Lines are apart if using all at a time gives this part of the sum of them alone. Behind a common
+// Lines are apart if using all at a time gives each this part of what it has alone. Behind a common
 // line it is half or less for the host whose line is the slowest.
 constexpr int64_t kIndependent = 700;
 // Rates closer than this are taken for equal.
@@ -237,19 +237,8 @@ std::vector<std::vector<int>> measuredIslands(const MeasuredHosts& hosts) {
 }
 
 bool isMesh(const MeasuredHosts& hosts) {
-  if (hosts.size() < 3) return true;
-  for (int host = 0; host < hosts.size(); ++host) {
-    int64_t out = 0;
-    int64_t in = 0;
-    for (int other = 0; other < hosts.size(); ++other) {
-      if (other == host) continue;
-      out += hosts.at(hosts.pair, host, other);
-      in += hosts.at(hosts.pair, other, host);
-    }
-    if (!isAtLeast(hosts.out[static_cast<size_t>(host)], kIndependent, out)) return false;
-    if (!isAtLeast(hosts.in[static_cast<size_t>(host)], kIndependent, in)) return false;
-  }
-  return true;
+  return hosts.size() < 3 || std::all_of(hosts.kept.begin(), hosts.kept.end(),
+                                         [](int64_t kept) { return kept >= kIndependent; });
 }
 
 Topology toTopology(const MeasuredHosts& hosts, const MeasuredIslands& islands,

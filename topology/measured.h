@@ -17,6 +17,9 @@ struct MeasuredHosts {
   std::vector<int64_t> pair;       // each pair alone
   std::vector<int64_t> out;        // by host: to all others at a time
   std::vector<int64_t> in;         // by host: from all others at a time
+  // By host: the least part of its own rate, in thousandths, that a pair kept while the host sent
+  // to all others, or received from them.
+  std::vector<int64_t> kept;
 
   int size() const { return static_cast<int>(names.size()); }
   int64_t at(const std::vector<int64_t>& table, int from, int to) const {
@@ -28,7 +31,7 @@ struct MeasuredHosts {
 // their first; between islands something slower is in the way.
 std::vector<std::vector<int>> measuredIslands(const MeasuredHosts& hosts);
 
-// Has each pair a line of its own, so that a host sends to all at the sum of its pairs' rates?
+// Has each pair a line of its own, so that it does not matter to it what the others do?
 bool isMesh(const MeasuredHosts& hosts);
 
 // The rates between islands; tables by island.

@@ -60,6 +60,7 @@ Probe::Probe(Communicator& communicator) : communicator_(communicator) {
   hosts_.pair.assign(count * count, 0);
   hosts_.out.assign(count, 0);
   hosts_.in.assign(count, 0);
+  hosts_.kept.assign(count, 0);
   buffer_.resize(1);
 }
 
@@ -179,30 +180,34 @@ int64_t Probe::enoughNs(int from, int to) const {
   return std::max(kEnoughNs, 2 * kEnoughWays * hosts_.latencyNs[at(from, to)]);
 }
 
-// What all of these pairs carry together. Where that is less than each alone it is measured twice.
-base::Result<int64_t> Probe::rateOf(const Pairs& pairs) {
+// What all of these pairs carry together, measured twice where they disturb each other.
+base::Result<Probe::Joint> Probe::measureJointly(const Pairs& pairs) {
+  constexpr int64_t kUndisturbed = 900;
   std::vector<Flow> flows;
   uint64_t bytes = 0;
-  int64_t alone = 0;
   for (const auto& [from, to] : pairs) {
     flows.push_back({from, to, bytesFor(from, to)});
     bytes += flows.back().bytes + leadOf(flows.back().bytes);
-    alone += hosts_.pair[at(from, to)];
   }
-  int64_t rate = 0;
-  for (int i = 0; i < 2 && rate < alone / 10 * 9; ++i) {
+  Joint joint;
+  for (int i = 0; i < 2 && joint.kept < kUndisturbed; ++i) {
     // All of it: flows that share a line do not begin and end their timed parts together.
     TUTTI_ASSIGN_OR_RETURN(const auto ns, time(flows, true));
-    int64_t each = 0;
+    int64_t kept = 1000;
+    int64_t sum = 0;
     for (size_t k = 0; k < flows.size(); ++k) {
-      each += rateFrom(flows[k].bytes + leadOf(flows[k].bytes), ns[k]);
+      const int64_t rate = rateFrom(flows[k].bytes + leadOf(flows[k].bytes), ns[k]);
+      const int64_t alone = hosts_.pair[at(flows[k].from, flows[k].to)];
+      kept = std::min(kept, rate * 1000 / std::max<int64_t>(1, alone));
+      sum += rate;
     }
-    const int64_t together = rateFrom(bytes, *std::max_element(ns.begin(), ns.end()));
     // Lines of their own need not end together.
-    const int64_t seen = each >= alone / 10 * 7 ? each : together;
-    rate = i == 0 ? seen : ofTwo(rate, seen);
+    const int64_t together = rateFrom(bytes, *std::max_element(ns.begin(), ns.end()));
+    const int64_t rate = kept >= kUndisturbed ? sum : together;
+    joint.rate = i == 0 ? rate : ofTwo(joint.rate, rate);
+    joint.kept = std::max(joint.kept, kept);
   }
-  return rate;
+  return joint;
 }
 
 Status Probe::measureHosts() {
@@ -214,8 +219,11 @@ Status Probe::measureHosts() {
       out.emplace_back(host, other);
       in.emplace_back(other, host);
     }
-    TUTTI_ASSIGN_OR_RETURN(hosts_.out[static_cast<size_t>(host)], rateOf(out));
-    TUTTI_ASSIGN_OR_RETURN(hosts_.in[static_cast<size_t>(host)], rateOf(in));
+    TUTTI_ASSIGN_OR_RETURN(const Joint sent, measureJointly(out));
+    TUTTI_ASSIGN_OR_RETURN(const Joint received, measureJointly(in));
+    hosts_.out[static_cast<size_t>(host)] = sent.rate;
+    hosts_.in[static_cast<size_t>(host)] = received.rate;
+    hosts_.kept[static_cast<size_t>(host)] = std::min(sent.kept, received.kept);
   }
   return {};
 }
@@ -239,12 +247,15 @@ Status Probe::measureIslands() {
       if (to == from) continue;
       Pairs pairs;
       between(from, to, pairs);
-      TUTTI_ASSIGN_OR_RETURN(islands_.between[from * count + to], rateOf(pairs));
+      TUTTI_ASSIGN_OR_RETURN(const Joint joint, measureJointly(pairs));
+      islands_.between[from * count + to] = joint.rate;
       between(from, to, out);
       between(to, from, in);
     }
-    TUTTI_ASSIGN_OR_RETURN(islands_.out[from], rateOf(out));
-    TUTTI_ASSIGN_OR_RETURN(islands_.in[from], rateOf(in));
+    TUTTI_ASSIGN_OR_RETURN(const Joint sent, measureJointly(out));
+    TUTTI_ASSIGN_OR_RETURN(const Joint received, measureJointly(in));
+    islands_.out[from] = sent.rate;
+    islands_.in[from] = received.rate;
   }
   return {};
 }

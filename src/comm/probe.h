@@ -47,7 +47,11 @@ class Probe {
   base::Status measurePairs();
   base::Status measureHosts();
   base::Status measureIslands();
-  base::Result<int64_t> rateOf(const Pairs& pairs);
+  struct Joint {
+    int64_t rate = 0;  // of all, kB/s
+    int64_t kept = 0;  // thousandths of its own rate that the worst off had
+  };
+  base::Result<Joint> measureJointly(const Pairs& pairs);
 
   base::Result<std::vector<int64_t>> time(const std::vector<Flow>& flows, bool isWhole);
   base::Status start(int peer, bool isSend, uint64_t bytes, size_t flow, bool isTimed);
