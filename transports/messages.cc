@@ -21,8 +21,14 @@ constexpr int64_t kPublishEveryNs = 20'000'000;
 // Buffers are of one size, but for messages that are longer than a slot.
 constexpr uint32_t kBufferBytes = static_cast<uint32_t>(ir::Limits::kFifoSlotBytes);
 constexpr uint32_t kTellAfter = ir::Limits::kFifoSlots / 2;
-// More than this many messages of a channel can not be under way.
+// What a message takes of the window at least: short ones cost memory on both sides, too.
+constexpr uint32_t kLeastBytes = 4096;
+// The peer may have read as many as it has not told of yet: beside them the channel has its slots.
+constexpr size_t kOwnMessages = ir::Limits::kFifoSlots + kTellAfter - 1;
+// More than this many messages of a channel can not be under way, however long the window.
 constexpr uint32_t kMostAhead = 1u << 20;
+
+uint32_t costOf(uint64_t bytes) { return std::max(static_cast<uint32_t>(bytes), kLeastBytes); }
 
 struct Record {
   uint64_t number, signature, count;
@@ -84,7 +90,9 @@ MessageConnection::MessageConnection(const MessageOptions& options)
     : options_(options),
       peerHeader_(std::make_unique<SegmentHeader>()),
       peerSegment_{reinterpret_cast<std::byte*>(peerHeader_.get()), options.segment.size},
-      published_(std::make_unique<Published>()) {}
+      published_(std::make_unique<Published>()) {
+  options_.windowBytes = std::min(options.windowBytes, uint64_t{kMostAhead / 2} * kLeastBytes);
+}
 
 MessageConnection::~MessageConnection() {
   for (Channel& each : channels_) {
@@ -122,8 +130,8 @@ SendBuffer* MessageConnection::take(uint64_t bytes) {
 std::byte* MessageConnection::reserve(int index, uint64_t bytes) {
   Channel& at = channel(index);
   if (at.reserved != nullptr && at.reserved->capacity >= bytes) return at.reserved->data;
-  const bool hasCredit = at.unread.size() < static_cast<size_t>(ir::Limits::kFifoSlots) ||
-                         unreadBytes_ + bytes <= options_.windowBytes;
+  const bool hasCredit =
+      at.unread.size() < kOwnMessages || unreadBytes_ + costOf(bytes) <= options_.windowBytes;
   if (!hasCredit) return nullptr;
   if (at.reserved != nullptr) free_.push_back(at.reserved);
   at.reserved = take(bytes);
@@ -138,8 +146,8 @@ void MessageConnection::send(int index, uint64_t bytes, uint64_t tag) {
   frame.bytes = static_cast<uint32_t>(bytes);
   frame.number = at.sent++;
   frame.tag = tag;
-  at.unread.push_back(frame.bytes);
-  unreadBytes_ += bytes;
+  at.unread.push_back(costOf(bytes));
+  unreadBytes_ += costOf(bytes);
   transmit(frame, std::exchange(at.reserved, nullptr));
 }
 

@@ -2,8 +2,9 @@
 //
 // Credit. On each channel Limits::kFifoSlots messages may be under way, whatever happens on others
 // (Schedules are free of deadlocks with as many); beyond that all channels together may have
-// `windowBytes` under way. A message counts until the peer has read it, which it says in its own
-// frames; unless there are some anyway, after every other message or when it settles.
+// `windowBytes` under way, where a short message counts as 4 KiB. A message counts until the peer
+// has read it, which it says in its own frames; unless there are some anyway, after every other
+// message or when it settles.
 #pragma once
 
 #include <array>
@@ -75,7 +76,7 @@ class MessageConnection final : public Connection, public Remote, public Wire::S
   struct Channel {
     uint32_t sent = 0;  // messages, modulo 2^32, as all counts here
     uint32_t acknowledged = 0;
-    std::deque<uint32_t> unread;  // bytes of the messages sent and not acknowledged, oldest first
+    std::deque<uint32_t> unread;  // costs of the messages sent and not acknowledged, oldest first
     SendBuffer* reserved = nullptr;  // of the next message
     uint32_t read = 0;
     uint32_t told = 0;              // of `read`, to the peer

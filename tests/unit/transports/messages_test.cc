@@ -96,8 +96,9 @@ class Messages : public testing::Test {
   }
 
   Line forth_, back_;
-  End a_{0, forth_, back_, 1000};
-  End b_{1, back_, forth_, 1000};
+  static constexpr uint64_t kWindow = 10 * 4096;  // ten short messages
+  End a_{0, forth_, back_, kWindow};
+  End b_{1, back_, forth_, kWindow};
 };
 
 TEST_F(Messages, ComeInTheirOrderHoweverFramesOvertake) {
@@ -124,9 +125,36 @@ TEST_F(Messages, ChannelsDoNotMix) {
 // A window that one channel has filled leaves every other its slots.
 TEST_F(Messages, EachChannelHasItsSlotsWhateverOthersHold) {
   for (uint8_t i = 0; i < 10; ++i) ASSERT_TRUE(a_.send(0, i));
-  EXPECT_FALSE(a_.send(0, 10)) << "1,000 B are under way";
+  EXPECT_FALSE(a_.send(0, 10)) << "the window is under way";
   for (uint8_t i = 0; i < ir::Limits::kFifoSlots; ++i) EXPECT_TRUE(a_.send(1, i));
+  EXPECT_TRUE(a_.send(1, 8)) << "one may have been read without a word";
   EXPECT_FALSE(a_.send(1, 9));
+}
+
+// As many slots as Schedules need are free although the peer has not yet said what it has read.
+TEST_F(Messages, AWithheldAcknowledgementTakesNoSlot) {
+  for (uint8_t i = 0; i < 10; ++i) ASSERT_TRUE(a_.send(0, i));
+  ASSERT_TRUE(a_.send(1, 0));
+  deliverAll(forth_, b_);
+  EXPECT_EQ(b_.receive(1), 0);
+  EXPECT_TRUE(back_.sent.empty());
+  for (uint8_t i = 1; i <= ir::Limits::kFifoSlots; ++i) EXPECT_TRUE(a_.send(1, i)) << int{i};
+}
+
+// However short they are, so many that neither side's memory suffers, and none is taken for one
+// that was read long ago.
+TEST_F(Messages, ShortOnesFillTheWindowToo) {
+  for (const uint64_t bytes : {0, 1, 4096}) {
+    Line forth, back;
+    End a(0, forth, back, kWindow);
+    End b(1, back, forth, kWindow);
+    int sent = 0;
+    while (sent < 1000 && a.send(0, 1, bytes)) ++sent;
+    EXPECT_EQ(sent, 10) << bytes;
+    deliverAll(forth, b);
+    while (b.receive(0) == 1) --sent;
+    EXPECT_EQ(sent, 0) << bytes;
+  }
 }
 
 TEST_F(Messages, CreditComesBackOnceTheyWereRead) {
