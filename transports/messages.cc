@@ -180,11 +180,13 @@ void MessageConnection::addReads(Frame& frame) {
 }
 
 void MessageConnection::flush() {
-  while (untold_ > 0) {
-    Frame frame;
-    frame.kind = FrameKind::kAcknowledge;
-    transmit(frame, nullptr);
-  }
+  while (untold_ > 0) greet();
+}
+
+void MessageConnection::greet() {
+  Frame frame;
+  frame.kind = FrameKind::kAcknowledge;
+  transmit(frame, nullptr);
 }
 
 const Arrival* MessageConnection::front(int index) {
@@ -204,6 +206,7 @@ void MessageConnection::pop(int index) {
 
 // A peer that is of this communicator, and yet sends what can not be, is of another version.
 bool MessageConnection::arrived(const Frame& frame, std::byte* data, void* token) {
+  isHeardOf_ = true;
   learnReads(frame);
   if (frame.kind == FrameKind::kState) learnState(frame, data);
   if (frame.kind != FrameKind::kMessage || frame.channel >= kAllChannels) return false;

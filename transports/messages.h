@@ -4,7 +4,7 @@
 // (Schedules are free of deadlocks with as many); beyond that all channels together may have
 // `windowBytes` under way, where a short message counts as 4 KiB. A message counts until the peer
 // has read it, which it says in its own frames; unless there are some anyway, after every other
-// message or when it settles.
+// message.
 #pragma once
 
 #include <array>
@@ -52,6 +52,8 @@ class MessageConnection final : public Connection, public Remote, public Wire::S
   void send(int channel, uint64_t bytes, uint64_t tag) override;
   const Arrival* front(int channel) override;
   void pop(int channel) override;
+  void greet() override;
+  bool isHeardOf() const override { return isHeardOf_; }
   void publish(bool isUrgent) override;
   base::Status failure() const override { return failure_; }
 
@@ -60,8 +62,6 @@ class MessageConnection final : public Connection, public Remote, public Wire::S
   bool arrived(const Frame& frame, std::byte* data, void* token) override;
   void failed(base::Status why) override;
 
-  // Sends the acknowledgements that wait for company.
-  void flush();
   // Does this process still hold frames that the wire has not taken?
   bool isSending() const { return underWay_ > 0; }
   const Cookie& cookie() const { return options_.cookie; }
@@ -86,6 +86,7 @@ class MessageConnection final : public Connection, public Remote, public Wire::S
   SendBuffer* take(uint64_t bytes);
   void transmit(Frame frame, SendBuffer* buffer);
   void addReads(Frame& frame);
+  void flush();  // the acknowledgements that wait for company
   void learnReads(const Frame& frame);
   void learnState(const Frame& frame, const std::byte* data);
   Channel& channel(int index) { return channels_[static_cast<size_t>(index)]; }
@@ -95,6 +96,7 @@ class MessageConnection final : public Connection, public Remote, public Wire::S
   SegmentView peerSegment_;
   std::array<Channel, kAllChannels> channels_;
   uint64_t unreadBytes_ = 0;
+  bool isHeardOf_ = false;
   int untold_ = 0;    // channels whose `told` is behind
   int underWay_ = 0;  // frames that the wire has not sent
   std::vector<std::unique_ptr<SendBuffer>> buffers_;

@@ -32,6 +32,11 @@ class Remote {
   virtual const Arrival* front(int channel) = 0;
   virtual void pop(int channel) = 0;
 
+  // Says hello, so that the ways there and back are known to work before they are needed. Has the
+  // peer said anything yet?
+  virtual void greet() = 0;
+  virtual bool isHeardOf() const = 0;
+
   // Tells the peer what this rank's segment header says of it, if that changed and unless it was
   // told moments ago; `isUrgent`: in any case. What the peer says is in Connection::segment().
   virtual void publish(bool isUrgent) = 0;
@@ -47,8 +52,7 @@ class Driver {
   virtual ~Driver() = default;
   // Moves what can be moved. True if anything arrived.
   virtual bool progress() = 0;
-  // Passes on what was held back, acknowledgements too. True once nothing more is to be done here
-  // for what was sent to arrive.
+  // True once nothing more is to be done here for what was sent to arrive.
   virtual bool settle() = 0;
   // A descriptor that can be polled for reading once arm() has said true, until progress(): then
   // something may have arrived.

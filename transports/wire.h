@@ -11,7 +11,7 @@
 
 namespace tutti::transports {
 
-// Ties a frame to the communicator and to the pair of ranks: what does not carry it is dropped.
+// Ties a frame to the communicator: what does not carry it is dropped.
 using Cookie = std::array<std::byte, 16>;
 
 enum class FrameKind : uint8_t { kMessage = 1, kState = 2, kAcknowledge = 3 };

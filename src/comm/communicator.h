@@ -130,6 +130,7 @@ class Communicator {
   base::Status exchange();
   base::Status compareFabrics(const std::vector<std::pair<std::string, std::string>>& all) const;
   base::Status connect();
+  base::Status greet();
   base::Status agree();
   void startEngine();
   base::Status probe();

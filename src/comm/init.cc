@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "src/base/clock.h"
 #include "src/base/config.h"
@@ -95,6 +96,7 @@ base::Result<std::unique_ptr<Communicator>> Communicator::create(
   TUTTI_RETURN_IF_ERROR(guard(communicator->exchange()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->exchangeNetworks()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->connect()));
+  TUTTI_RETURN_IF_ERROR(guard(communicator->greet()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->agree()));
   communicator->startEngine();
   TUTTI_RETURN_IF_ERROR(guard(communicator->probe()));
@@ -314,6 +316,38 @@ Status Communicator::connect() {
     }
     connections_[static_cast<size_t>(peer)] = connection.take();
     world_.canCopyPeer &= connections_[static_cast<size_t>(peer)]->canCopy();
+  }
+  return {};
+}
+
+// Networks make their connections at the first message, and need both ends for that. Where it takes
+// long, it goes on with the first call.
+Status Communicator::greet() {
+  constexpr int64_t kMostNs = 5'000'000'000;
+  std::vector<transports::Remote*> remotes;
+  for (const auto& connection : connections_) {
+    auto* remote = connection == nullptr ? nullptr : connection->remote();
+    if (remote == nullptr) continue;
+    remote->greet();
+    remotes.push_back(remote);
+  }
+  const int64_t until = base::nowNs() + kMostNs;
+  bool isDone = remotes.empty();
+  while (!isDone && base::nowNs() < until) {
+    isDone = true;
+    bool hasMoved = false;
+    for (const auto& transport : transports_) {
+      auto* driver = transport.context->driver();
+      if (driver == nullptr) continue;
+      hasMoved |= driver->progress();
+      isDone &= driver->settle();
+    }
+    for (auto* remote : remotes) {
+      isDone &= remote->isHeardOf();
+      if (!remote->failure().isOk()) return remote->failure();
+    }
+    if (auto status = externalFailure(); !status.isOk()) return status;
+    if (!hasMoved && !isDone) std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   return {};
 }

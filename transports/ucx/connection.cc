@@ -128,9 +128,7 @@ bool Worker::progress() {
 bool Worker::settle() {
   bool isSending = false;
   for (const Peer& peer : peers_) {
-    if (peer.connection == nullptr) continue;
-    peer.connection->flush();
-    isSending |= peer.connection->isSending();
+    isSending |= peer.connection != nullptr && peer.connection->isSending();
   }
   if (isSending) {
     ucp_.workerProgress(worker_);

@@ -16,10 +16,13 @@ namespace {
 
 // UCX takes over the process's handlers for crashes as soon as it is loaded, and prints what it
 // reports on standard output, where results belong. The library reports failures itself; who wants
-// to see UCX's own words says so (UCX_LOG_LEVEL), and that setting is left alone.
+// to see UCX's own words says so.
 void quieten(const device::Library& library) {
   void (*disableSignals)() = nullptr;
   if (library.find("ucs_debug_disable_signals", disableSignals)) disableSignals();
+  ucs_status_t (*setOption)(const char*, const char*) = nullptr;
+  const std::string& level = base::processConfig().get(base::param::kUcxLogLevel);
+  if (library.find("ucs_global_opts_set_value", setOption)) setOption("LOG_LEVEL", level.c_str());
 }
 
 base::Result<Ucp> open() {

@@ -171,19 +171,22 @@ TEST_F(Messages, CreditComesBackOnceTheyWereRead) {
   EXPECT_FALSE(a_.send(0, 12));
 }
 
-TEST_F(Messages, AcknowledgementsRideOnOtherFramesOrAreFlushed) {
+TEST_F(Messages, AcknowledgementsRideOnOtherFrames) {
   ASSERT_TRUE(a_.send(0, 1));
   deliverAll(forth_, b_);
   EXPECT_EQ(b_.receive(0), 1);
   ASSERT_TRUE(b_.send(2, 7));
   EXPECT_EQ(back_.sent.front().frame.reads, 1);
-  b_.connection->flush();
-  EXPECT_EQ(back_.sent.size(), 1u) << "nothing is left to say";
-  ASSERT_TRUE(a_.send(0, 2));
+  ASSERT_TRUE(b_.send(2, 8));
+  EXPECT_EQ(back_.sent.back().frame.reads, 0) << "nothing is left to say";
+}
+
+TEST_F(Messages, AGreetingIsHeardAndCountsForNothing) {
+  a_.connection->greet();
+  EXPECT_FALSE(b_.connection->isHeardOf());
   deliverAll(forth_, b_);
-  EXPECT_EQ(b_.receive(0), 2);
-  b_.connection->flush();
-  EXPECT_EQ(back_.sent.size(), 2u);
+  EXPECT_TRUE(b_.connection->isHeardOf());
+  EXPECT_EQ(b_.receive(0), -1);
 }
 
 // An old acknowledgement that comes late takes nothing back.
