@@ -76,9 +76,9 @@ class Rounding {
 };
 
 // Collects lines first, so that their rates can be rounded together.
-class Builder {
+class FabricBuilder {
  public:
-  explicit Builder(const MeasuredHosts& hosts) : hosts_(hosts) {}
+  explicit FabricBuilder(const MeasuredHosts& hosts) : hosts_(hosts) {}
 
   void addHosts(int64_t hostCapacity) {
     std::vector<std::vector<int>> ranks(hosts_.names.size());
@@ -136,7 +136,7 @@ class Builder {
   Rounding rounding_;
 };
 
-void addMesh(const MeasuredHosts& hosts, Builder& builder) {
+void addMesh(const MeasuredHosts& hosts, FabricBuilder& builder) {
   for (int from = 0; from < hosts.size(); ++from) {
     for (int to = 0; to < hosts.size(); ++to) {
       if (from == to) continue;
@@ -159,7 +159,7 @@ int64_t leastLatency(const MeasuredHosts& hosts, const std::vector<int>& from,
 }
 
 NodeIndex addIsland(const MeasuredHosts& hosts, const std::vector<int>& members,
-                    const std::string& id, Builder& builder) {
+                    const std::string& id, FabricBuilder& builder) {
   if (members.size() == 1) return builder.entry(members[0]);
   const NodeIndex node = builder.addSwitch(id);
   const int64_t latencyNs = leastLatency(hosts, members, members) / 2;
@@ -186,7 +186,7 @@ bool areJoinedPairwise(const MeasuredIslands& islands) {
 }
 
 void addBetween(const MeasuredHosts& hosts, const MeasuredIslands& islands,
-                const std::vector<NodeIndex>& nodes, Builder& builder) {
+                const std::vector<NodeIndex>& nodes, FabricBuilder& builder) {
   const size_t count = nodes.size();
   if (count == 2 || areJoinedPairwise(islands)) {
     for (size_t from = 0; from < count; ++from) {
@@ -243,7 +243,7 @@ bool isMesh(const MeasuredHosts& hosts) {
 
 Topology toTopology(const MeasuredHosts& hosts, const MeasuredIslands& islands,
                     int64_t hostCapacity) {
-  Builder builder(hosts);
+  FabricBuilder builder(hosts);
   builder.addHosts(hostCapacity);
   if (isMesh(hosts)) {
     addMesh(hosts, builder);

@@ -9,7 +9,7 @@
 namespace tutti::executor {
 namespace {
 
-constexpr int64_t kLookNs = 2'000'000;
+constexpr int64_t kLookEveryNs = 2'000'000;
 // With several engines there is no one bell to sleep at.
 constexpr uint64_t kManyEnginesSleepNs = 100'000;
 
@@ -19,7 +19,7 @@ void Waiter::slowPause() {
   const int64_t now = base::nowNs();
   if (sinceNs_ == 0) {
     sinceNs_ = now;
-    nextLookNs_ = now + kLookNs;
+    nextLookNs_ = now + kLookEveryNs;
   }
   const auto waited = static_cast<uint64_t>(now - sinceNs_);
   const auto& policy = engine_->options().wait;
@@ -29,7 +29,7 @@ void Waiter::slowPause() {
   }
   if (now >= nextLookNs_) {
     lookForFailures();
-    nextLookNs_ = now + kLookNs;
+    nextLookNs_ = now + kLookEveryNs;
   }
   if (!hasYielded_) {
     hasYielded_ = true;
