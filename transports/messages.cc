@@ -1,7 +1,5 @@
 #include "transports/messages.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 #include <utility>

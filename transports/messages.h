@@ -25,7 +25,6 @@ inline constexpr int kAllChannels = ir::Limits::kChannels + ir::Limits::kNarrowC
 // What an established connection needs to know.
 struct MessageOptions {
   ir::Rank self = 0;
-  ir::Rank peer = 0;
   SegmentView segment;  // this rank's own: its header is what is published
   Cookie cookie = {};
   uint64_t windowBytes = 2 << 20;
@@ -64,7 +63,6 @@ class MessageConnection final : public Connection, public Remote, public Wire::S
 
   // Does this process still hold frames that the wire has not taken?
   bool isSending() const { return underWay_ > 0; }
-  const Cookie& cookie() const { return options_.cookie; }
 
  private:
   struct Published;

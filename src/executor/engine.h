@@ -38,6 +38,9 @@ struct WaitPolicy {
   uint64_t sleepNs = 20000000;  // then sleep at most this long before looking for failures
 };
 
+// A driver that waits looks for failures this often.
+inline constexpr int64_t kLookEveryNs = 2'000'000;
+
 struct EngineOptions {
   ir::Rank rank = 0;
   int size = 1;

@@ -19,7 +19,6 @@ constexpr uint32_t kSpinPasses = 64;
 constexpr auto kRest = std::chrono::microseconds(50);
 constexpr auto kLongRest = std::chrono::microseconds(500);
 constexpr uint32_t kShortRests = 200;
-constexpr int64_t kLookNs = 2'000'000;
 
 }  // namespace
 
@@ -89,7 +88,7 @@ void ProgressThread::run() {
     lock.unlock();
     const int64_t now = base::nowNs();
     const bool isTimeToLook = now >= nextLookNs;
-    if (isTimeToLook) nextLookNs = now + kLookNs;
+    if (isTimeToLook) nextLookNs = now + kLookEveryNs;
     const bool hasMoved = pass(isTimeToLook);
     lock.lock();
     inPass_.clear();

@@ -9,7 +9,6 @@
 namespace tutti::executor {
 namespace {
 
-constexpr int64_t kLookEveryNs = 2'000'000;
 // With several engines there is no one bell to sleep at.
 constexpr uint64_t kManyEnginesSleepNs = 100'000;
 

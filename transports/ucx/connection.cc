@@ -104,7 +104,6 @@ base::Result<std::unique_ptr<Connection>> Worker::connect(ir::Rank peer, std::st
   }
   MessageOptions options;
   options.self = options_.rank;
-  options.peer = peer;
   options.segment = options_.segment;
   options.cookie = options_.cookie;
   options.windowBytes = options_.windowBytes;
@@ -181,16 +180,14 @@ void Worker::detach(UcxWire* wire) {
   }
 }
 
-bool Worker::waitFor(ucs_status_ptr_t request, int64_t mostNs) {
-  if (!UCS_PTR_IS_PTR(request)) return true;
+void Worker::waitFor(ucs_status_ptr_t request, int64_t mostNs) {
+  if (!UCS_PTR_IS_PTR(request)) return;
   const int64_t until = base::nowNs() + mostNs;
   while (ucp_.requestCheckStatus(request) == UCS_INPROGRESS) {
     if (base::nowNs() > until) break;
     ucp_.workerProgress(worker_);
   }
-  const bool isDone = ucp_.requestCheckStatus(request) != UCS_INPROGRESS;
   ucp_.requestFree(request);
-  return isDone;
 }
 
 ucs_status_t Worker::onMessage(void* arg, const void* header, size_t headerBytes, void* data,

@@ -53,7 +53,7 @@ class Worker final : public Driver {
   Transfer* take();
   void release(Transfer* transfer);
   void detach(UcxWire* wire);
-  bool waitFor(ucs_status_ptr_t request, int64_t mostNs);
+  void waitFor(ucs_status_ptr_t request, int64_t mostNs);
 
   static ucs_status_t onMessage(void* arg, const void* header, size_t headerBytes, void* data,
                                 size_t bytes, const ucp_am_recv_param_t* param);

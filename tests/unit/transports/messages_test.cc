@@ -50,7 +50,6 @@ struct End {
     segment = made.take();
     MessageOptions options;
     options.self = self;
-    options.peer = 1 - self;
     options.segment = segment->view();
     options.windowBytes = window;
     connection = std::make_unique<MessageConnection>(options);
