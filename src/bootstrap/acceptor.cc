@@ -13,9 +13,9 @@
 
 #include "src/base/clock.h"
 #include "src/base/config.h"
+#include "src/base/descriptors.h"
 #include "src/base/errors.h"
 #include "src/base/log.h"
-#include "src/bootstrap/descriptors.h"
 
 namespace tutti::bootstrap {
 
@@ -104,7 +104,7 @@ base::Result<std::shared_ptr<ListenSocket>> Acceptor::open(uint16_t port, bool i
   if (!fd.isOpen() && !isLocalOnly && errno != EADDRINUSE) fd = bindAndListen(any4, false);
   if (!fd.isOpen()) {
     const char* advice = errno == EADDRINUSE ? " (choose another in TUTTI_ADDR)" : "";
-    return systemFailure(fmt::format("cannot listen on port {}{}", port, advice), errno);
+    return base::systemFailure(fmt::format("cannot listen on port {}{}", port, advice), errno);
   }
   const int raw = fd.get();
   const auto token = std::make_shared<uint64_t>(0);
@@ -116,13 +116,13 @@ base::Result<std::shared_ptr<ListenSocket>> Acceptor::open(uint16_t port, bool i
   return socket;
 }
 
-uint64_t Acceptor::expect(const KeyId& name, const Key& secret, OnChannel onChannel) {
+uint64_t Acceptor::expect(const base::KeyId& name, const base::Key& secret, OnChannel onChannel) {
   const uint64_t ticket = nextTicket_++;
   expected_[name] = {secret, std::move(onChannel), ticket};
   return ticket;
 }
 
-void Acceptor::forget(const KeyId& name, uint64_t ticket) {
+void Acceptor::forget(const base::KeyId& name, uint64_t ticket) {
   const auto found = expected_.find(name);
   if (found != expected_.end() && found->second.ticket == ticket) expected_.erase(found);
 }
@@ -147,12 +147,12 @@ void Acceptor::onConnection(int listenFd, uint64_t watch) {
     if (errno == EINTR || errno == ECONNABORTED) continue;
     if (errno == EAGAIN) return;
     const int error = errno;
-    if (isOutOfDescriptors(error)) lastShortage_ = {base::nowNs(), error};
+    if (base::isOutOfDescriptors(error)) lastShortage_ = {base::nowNs(), error};
     // One is worth a warning; it may come again every few milliseconds.
     if (!std::exchange(hasWarnedOfAccept_, true)) {
-      TUTTI_LOG_WARN("cannot accept a connection: {}", describeErrno(error));
+      TUTTI_LOG_WARN("cannot accept a connection: {}", base::describeErrno(error));
     }
-    if (isOutOfDescriptors(error) && makeRoom()) continue;
+    if (base::isOutOfDescriptors(error) && makeRoom()) continue;
     // Asking again at once would only burn time.
     reactor_.rewatch(watch, 0);
     reactor_.at(base::nowNs() + kAcceptPauseNs,
@@ -210,7 +210,7 @@ bool Acceptor::advance(const std::shared_ptr<Unproven>& guest) {
   }
   const Reject reject = guest->handshake.onHello(
       received,
-      [this](const KeyId& name) {
+      [this](const base::KeyId& name) {
         const auto found = expected_.find(name);
         return found == expected_.end() ? std::nullopt : std::optional(found->second.secret);
       },

@@ -54,8 +54,8 @@ class Acceptor {
   // Expects connections that know `secret` under the public `name`. Replaces an earlier
   // expectation. Returns a ticket for forget, which does nothing if the expectation was replaced
   // meanwhile.
-  uint64_t expect(const KeyId& name, const Key& secret, OnChannel onChannel);
-  void forget(const KeyId& name, uint64_t ticket);
+  uint64_t expect(const base::KeyId& name, const base::Key& secret, OnChannel onChannel);
+  void forget(const base::KeyId& name, uint64_t ticket);
 
   // When connections could not be accepted for want of file descriptors, and the errno.
   struct Shortage {
@@ -70,7 +70,7 @@ class Acceptor {
 
  private:
   struct Expectation {
-    Key secret;
+    base::Key secret;
     OnChannel onChannel;
     uint64_t ticket;
   };
@@ -88,7 +88,7 @@ class Acceptor {
 
   Reactor& reactor_;
   std::map<std::pair<uint16_t, bool>, std::weak_ptr<ListenSocket>> sockets_;
-  std::map<KeyId, Expectation> expected_;
+  std::map<base::KeyId, Expectation> expected_;
   std::list<std::shared_ptr<Unproven>> unproven_;  // oldest first
   std::set<std::shared_ptr<void>> kept_;
   uint64_t nextTicket_ = 1;

@@ -9,8 +9,8 @@
 #include <fmt/format.h>
 
 #include "src/base/clock.h"
+#include "src/base/descriptors.h"
 #include "src/base/errors.h"
-#include "src/bootstrap/descriptors.h"
 
 namespace tutti::bootstrap {
 
@@ -100,7 +100,7 @@ void Channel::onReadable() {
     const ssize_t got = recv(fd_.get(), in_.data() + before, kReadBytes, 0);
     in_.resize(before + static_cast<size_t>(got > 0 ? got : 0));
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (got < 0) return fail(systemFailure("the connection broke", errno));
+    if (got < 0) return fail(base::systemFailure("the connection broke", errno));
     if (got == 0) {
       return fail({Code::kRemoteError, base::kErrPeerDied, "the other side closed the connection"});
     }

@@ -81,13 +81,13 @@ base::Result<UniqueId> fixedId(const std::string& address) {
   content.isServedByRankZero = true;
   TUTTI_ASSIGN_OR_RETURN(content.addresses, resolveAddress(address));
   const std::string& secret = base::processConfig().get(base::param::kSecret);
-  content.secret = secret.empty() ? weakSecret(address) : plainHash({"tutti secret", secret});
+  content.secret = secret.empty() ? weakSecret(address) : base::plainHash({"tutti secret", secret});
   return fixedAddressId(content.addresses, content.secret);
 }
 
 }  // namespace
 
-Key weakSecret(std::string_view name) {
+base::Key weakSecret(std::string_view name) {
   static std::atomic<bool> hasWarned{false};
   if (!hasWarned.exchange(true)) {
     TUTTI_LOG_WARN(
@@ -95,17 +95,17 @@ Key weakSecret(std::string_view name) {
         "set TUTTI_SECRET to the same random text on all ranks",
         name);
   }
-  return plainHash({"tutti weak secret", name});
+  return base::plainHash({"tutti weak secret", name});
 }
 
-UniqueId fixedAddressId(std::vector<Address> addresses, const Key& secret) {
+UniqueId fixedAddressId(std::vector<Address> addresses, const base::Key& secret) {
   if (addresses.size() > kMaxIdAddresses) addresses.resize(kMaxIdAddresses);
   return encodeUniqueId({true, std::move(addresses), secret, 0});
 }
 
 base::Result<UniqueId> serveNewId(std::function<void()> onEnd) {
   IdContent content;
-  content.secret = randomKey();
+  content.secret = base::randomKey();
   content.hostKey = thisHostKey();
   TUTTI_ASSIGN_OR_RETURN(content.addresses, addressesToOffer());
   TUTTI_ASSIGN_OR_RETURN(Reactor* const reactor, Reactor::ofProcess());

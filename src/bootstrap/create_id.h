@@ -14,9 +14,9 @@ namespace tutti::bootstrap {
 base::Result<UniqueId> serveNewId(std::function<void()> onEnd);
 
 // The id of a rendezvous that rank 0 will serve at the addresses while it joins.
-UniqueId fixedAddressId(std::vector<Address> addresses, const Key& secret);
+UniqueId fixedAddressId(std::vector<Address> addresses, const base::Key& secret);
 
 // A secret that everybody can compute who knows the name; warns once.
-Key weakSecret(std::string_view name);
+base::Key weakSecret(std::string_view name);
 
 }  // namespace tutti::bootstrap

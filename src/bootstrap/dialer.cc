@@ -15,8 +15,8 @@
 
 #include "src/base/clock.h"
 #include "src/base/config.h"
+#include "src/base/descriptors.h"
 #include "src/base/errors.h"
-#include "src/bootstrap/descriptors.h"
 #include "src/bootstrap/unique_id.h"
 
 namespace tutti::bootstrap {
@@ -106,7 +106,7 @@ void Dialer::connectTo(size_t index) {
   const socklen_t length = attempt.address.toSocket(storage);
   attempt.fd.reset(socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!attempt.fd.isOpen()) {
-    if (isOutOfDescriptors(errno)) attempt.shortage = errno;
+    if (base::isOutOfDescriptors(errno)) attempt.shortage = errno;
     return endAttempt(index, std::strerror(errno));
   }
   const int one = 1;
@@ -228,7 +228,7 @@ Status Dialer::describeFailure() const {
   bool isThere = false;
   for (const Attempt& attempt : attempts_) {
     if (attempt.shortage != 0) {
-      return systemFailure("cannot reach " + target_.description, attempt.shortage);
+      return base::systemFailure("cannot reach " + target_.description, attempt.shortage);
     }
     isThere |= attempt.isConnected;
     if (!tried.empty()) tried += "; ";

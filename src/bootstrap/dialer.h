@@ -16,8 +16,8 @@ class Dialer : public std::enable_shared_from_this<Dialer> {
  public:
   struct Target {
     std::vector<Address> addresses;
-    KeyId name{};
-    Key secret{};
+    base::KeyId name{};
+    base::Key secret{};
     uint64_t hostKey = 0;  // whose loopback address is meant; 0: not known
     bool isPatient =
         false;  // the server may come later: refusals are no failure until the deadline

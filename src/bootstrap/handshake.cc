@@ -18,7 +18,7 @@ unsigned char* asBytes(char* text) { return reinterpret_cast<unsigned char*>(tex
 const unsigned char* asBytes(const char* text) {
   return reinterpret_cast<const unsigned char*>(text);
 }
-const unsigned char* asBytes(const Key& key) {
+const unsigned char* asBytes(const base::Key& key) {
   return reinterpret_cast<const unsigned char*>(key.data());
 }
 
@@ -29,7 +29,7 @@ std::array<unsigned char, 12> nonceOf(uint64_t counter) {
   return nonce;
 }
 
-std::array<unsigned char, kFrameTagBytes> macOf(const Key& key, uint64_t counter,
+std::array<unsigned char, kFrameTagBytes> macOf(const base::Key& key, uint64_t counter,
                                                 std::string_view headerAndPayload) {
   const std::array<unsigned char, 12> nonce = nonceOf(counter);
   crypto_generichash_state state;
@@ -41,10 +41,10 @@ std::array<unsigned char, kFrameTagBytes> macOf(const Key& key, uint64_t counter
   return tag;
 }
 
-FrameKeys deriveKeys(const Key& secret, std::string_view hello, std::string_view challenge,
+FrameKeys deriveKeys(const base::Key& secret, std::string_view hello, std::string_view challenge,
                      bool isClient, bool isEncrypted) {
-  const Key toServer = keyedHash(secret, {"client to server", hello, challenge});
-  const Key toClient = keyedHash(secret, {"server to client", hello, challenge});
+  const base::Key toServer = base::keyedHash(secret, {"client to server", hello, challenge});
+  const base::Key toClient = base::keyedHash(secret, {"server to client", hello, challenge});
   return isClient ? FrameKeys{toServer, toClient, isEncrypted}
                   : FrameKeys{toClient, toServer, isEncrypted};
 }
@@ -113,14 +113,15 @@ std::optional<Frame> FrameOpener::open(char* buffer, size_t size) {
   return Frame{static_cast<uint8_t>(buffer[4]), {buffer + kFrameHeaderBytes, length}, size};
 }
 
-ClientHandshake::ClientHandshake(const KeyId& name, const Key& secret, bool wantsEncryption)
+ClientHandshake::ClientHandshake(const base::KeyId& name, const base::Key& secret,
+                                 bool wantsEncryption)
     : secret_(secret) {
   WireWriter out;
   out.raw(kMagic);
   out.u16(kProtocolVersion);
   out.u16(wantsEncryption ? kFlagEncrypt : 0);
-  out.raw(asText(name));
-  out.raw(asText(randomKey()));
+  out.raw(base::asText(name));
+  out.raw(base::asText(base::randomKey()));
   hello_ = out.take();
 }
 
@@ -133,17 +134,17 @@ Reject ClientHandshake::onChallenge(std::string_view challenge) {
   if (reject != Reject::kNone) return reject;
   if (serverVersion_ != kProtocolVersion) return Reject::kVersion;
   const std::string_view head = challenge.substr(0, kChallengeHeadBytes);
-  const Key expected = keyedHash(secret_, {"server", hello_, head});
-  if (!isEqualSecret(challenge.substr(kChallengeHeadBytes), asText(expected)))
+  const base::Key expected = base::keyedHash(secret_, {"server", hello_, head});
+  if (!base::isEqualSecret(challenge.substr(kChallengeHeadBytes), base::asText(expected)))
     return Reject::kProof;
-  answer_ = asText(keyedHash(secret_, {"client", hello_, challenge}));
-  welcome_ = asText(keyedHash(secret_, {"welcome", hello_, challenge}));
+  answer_ = base::asText(base::keyedHash(secret_, {"client", hello_, challenge}));
+  welcome_ = base::asText(base::keyedHash(secret_, {"welcome", hello_, challenge}));
   keys_ = deriveKeys(secret_, hello_, challenge, true, isEncrypted);
   return Reject::kNone;
 }
 
 Reject ClientHandshake::onWelcome(std::string_view welcome) const {
-  return isEqualSecret(welcome, welcome_) ? Reject::kNone : Reject::kProof;
+  return base::isEqualSecret(welcome, welcome_) ? Reject::kNone : Reject::kProof;
 }
 
 bool ServerHandshake::isPlausible(std::string_view bytes) {
@@ -159,27 +160,27 @@ Reject ServerHandshake::onHello(std::string_view hello, const FindSecret& findSe
   const bool isEncrypted = (in.u16() & kFlagEncrypt) != 0 || wantsEncryption;
   const std::string_view name = in.raw(name_.size());
   std::memcpy(name_.data(), name.data(), name.size());
-  const std::optional<Key> secret =
-      version == kProtocolVersion ? findSecret(name_) : std::optional<Key>();
+  const std::optional<base::Key> secret =
+      version == kProtocolVersion ? findSecret(name_) : std::optional<base::Key>();
   const Reject reject = version != kProtocolVersion ? Reject::kVersion
                         : !secret                   ? Reject::kUnknownName
                                                     : Reject::kNone;
-  const std::string head = challengeHead(reject, isEncrypted, asText(randomKey()));
+  const std::string head = challengeHead(reject, isEncrypted, base::asText(base::randomKey()));
   if (reject != Reject::kNone) {
     challenge_ = head + std::string(kAnswerBytes, '\0');
     return reject;
   }
   secret_ = *secret;
   hello_ = hello;
-  challenge_ = head + std::string(asText(keyedHash(secret_, {"server", hello_, head})));
+  challenge_ = head + std::string(base::asText(base::keyedHash(secret_, {"server", hello_, head})));
   keys_ = deriveKeys(secret_, hello_, challenge_, false, isEncrypted);
   return Reject::kNone;
 }
 
 Reject ServerHandshake::onAnswer(std::string_view answer) {
-  const Key expected = keyedHash(secret_, {"client", hello_, challenge_});
-  if (!isEqualSecret(answer, asText(expected))) return Reject::kProof;
-  welcome_ = asText(keyedHash(secret_, {"welcome", hello_, challenge_}));
+  const base::Key expected = base::keyedHash(secret_, {"client", hello_, challenge_});
+  if (!base::isEqualSecret(answer, base::asText(expected))) return Reject::kProof;
+  welcome_ = base::asText(base::keyedHash(secret_, {"welcome", hello_, challenge_}));
   return Reject::kNone;
 }
 

@@ -19,7 +19,7 @@
 #include <string>
 #include <string_view>
 
-#include "src/bootstrap/secure.h"
+#include "src/base/secure.h"
 
 namespace tutti::bootstrap {
 
@@ -37,20 +37,20 @@ enum class Reject : uint8_t { kNone = 0, kVersion = 1, kUnknownName = 2, kGarbag
 
 // Keys of one side of an authenticated connection.
 struct FrameKeys {
-  Key send{};
-  Key receive{};
+  base::Key send{};
+  base::Key receive{};
   bool isEncrypted = false;
 };
 
 // Seals outgoing frames of one direction.
 class FrameSealer {
  public:
-  FrameSealer(const Key& key, bool isEncrypted) : key_(key), isEncrypted_(isEncrypted) {}
+  FrameSealer(const base::Key& key, bool isEncrypted) : key_(key), isEncrypted_(isEncrypted) {}
   // Appends one frame to `out`.
   void seal(uint8_t type, std::string_view payload, std::string& out);
 
  private:
-  Key key_;
+  base::Key key_;
   bool isEncrypted_;
   uint64_t counter_ = 0;
 };
@@ -64,7 +64,7 @@ struct Frame {
 // Opens incoming frames of one direction.
 class FrameOpener {
  public:
-  FrameOpener(const Key& key, bool isEncrypted) : key_(key), isEncrypted_(isEncrypted) {}
+  FrameOpener(const base::Key& key, bool isEncrypted) : key_(key), isEncrypted_(isEncrypted) {}
 
   // Bytes of the frame at the start of `buffer` on the wire; 0 if the header is not complete or
   // announces too much (then isBroken()).
@@ -76,7 +76,7 @@ class FrameOpener {
   bool isBroken() const { return isBroken_; }
 
  private:
-  Key key_;
+  base::Key key_;
   bool isEncrypted_;
   bool isBroken_ = false;
   uint64_t counter_ = 0;
@@ -85,7 +85,7 @@ class FrameOpener {
 // The side that connects.
 class ClientHandshake {
  public:
-  ClientHandshake(const KeyId& name, const Key& secret, bool wantsEncryption);
+  ClientHandshake(const base::KeyId& name, const base::Key& secret, bool wantsEncryption);
 
   const std::string& hello() const { return hello_; }
 
@@ -101,7 +101,7 @@ class ClientHandshake {
   uint16_t serverVersion() const { return serverVersion_; }
 
  private:
-  Key secret_;
+  base::Key secret_;
   std::string hello_;
   std::string answer_;
   std::string welcome_;  // as it must be
@@ -113,7 +113,7 @@ class ClientHandshake {
 class ServerHandshake {
  public:
   // Finds the secret with a public name.
-  using FindSecret = std::function<std::optional<Key>(const KeyId&)>;
+  using FindSecret = std::function<std::optional<base::Key>(const base::KeyId&)>;
 
   // Whether the bytes so far can be the start of a hello.
   static bool isPlausible(std::string_view bytes);
@@ -129,12 +129,12 @@ class ServerHandshake {
 
   const std::string& welcome() const { return welcome_; }
 
-  const KeyId& name() const { return name_; }
+  const base::KeyId& name() const { return name_; }
   const FrameKeys& keys() const { return keys_; }
 
  private:
-  Key secret_{};
-  KeyId name_{};
+  base::Key secret_{};
+  base::KeyId name_{};
   std::string hello_;
   std::string challenge_;
   std::string welcome_;

@@ -1,11 +1,6 @@
 #include "src/bootstrap/interfaces.h"
 
-#include <ifaddrs.h>
-#include <net/if.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <memory>
 #include <set>
 
 #include <fmt/format.h>
@@ -13,7 +8,7 @@
 
 #include "src/base/config.h"
 #include "src/base/errors.h"
-#include "src/bootstrap/descriptors.h"
+#include "src/base/interfaces.h"
 #include "src/bootstrap/unique_id.h"
 
 namespace tutti::bootstrap {
@@ -23,15 +18,6 @@ using base::Status;
 
 namespace {
 
-bool isLinkLocal6(const Address& address) {
-  return address.family == 6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
-}
-
-bool isBridge(std::string_view name) {
-  return name.starts_with("docker") || name.starts_with("virbr") || name.starts_with("br-") ||
-         name.starts_with("veth");
-}
-
 bool isFamilyChosen(std::string_view family, const Address& address) {
   if (family == "AF_INET" || family == "4") return address.family == 4;
   if (family == "AF_INET6" || family == "6") return address.family == 6;
@@ -40,7 +26,7 @@ bool isFamilyChosen(std::string_view family, const Address& address) {
 
 // Smaller is better; equal ones keep the kernel's order.
 int gradeOf(const Interface& interface, bool isListed) {
-  const int bridge = !isListed && isBridge(interface.name) ? 2 : 0;
+  const int bridge = !isListed && base::isBridgeName(interface.name) ? 2 : 0;
   return bridge + (interface.address.family == 4 ? 0 : 1);
 }
 
@@ -59,33 +45,13 @@ Status noInterface(const std::vector<Interface>& interfaces, std::string_view li
 }  // namespace
 
 base::Result<std::vector<Interface>> listInterfaces() {
-  ifaddrs* list = nullptr;
-  if (getifaddrs(&list) != 0) return systemFailure("cannot list the network interfaces", errno);
-  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, &freeifaddrs);
+  TUTTI_ASSIGN_OR_RETURN(const auto found, base::listNetworkInterfaces());
   std::vector<Interface> interfaces;
-  for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-    if (entry->ifa_addr == nullptr) continue;
-    const Address address = Address::fromSocket(entry->ifa_addr);
-    if (address.family == 0 || isLinkLocal6(address)) continue;
-    const bool isUp = (entry->ifa_flags & IFF_UP) != 0 && (entry->ifa_flags & IFF_RUNNING) != 0;
-    interfaces.push_back({entry->ifa_name, address, isUp});
+  for (const base::NetworkInterface& each : found) {
+    const auto* address = reinterpret_cast<const sockaddr*>(&each.address);
+    interfaces.push_back({each.name, Address::fromSocket(address), each.isUp});
   }
   return interfaces;
-}
-
-bool isInterfaceChosen(std::string_view list, std::string_view name) {
-  if (list.empty()) return true;
-  const bool isNegated = list.front() == '^';
-  if (isNegated) list.remove_prefix(1);
-  const bool isExact = !list.empty() && list.front() == '=';
-  if (isExact) list.remove_prefix(1);
-  while (!list.empty()) {
-    const size_t comma = std::min(list.find(','), list.size());
-    const std::string_view item = list.substr(0, comma);
-    if (!item.empty() && (isExact ? name == item : name.starts_with(item))) return !isNegated;
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-  return isNegated;
 }
 
 base::Result<std::vector<Address>> chooseAddresses(const std::vector<Interface>& interfaces,
@@ -94,7 +60,7 @@ base::Result<std::vector<Address>> chooseAddresses(const std::vector<Interface>&
   std::vector<Interface> usable;
   bool hasLoopback = false;
   for (const Interface& interface : interfaces) {
-    const bool isChosen = interface.isUp && isInterfaceChosen(list, interface.name) &&
+    const bool isChosen = interface.isUp && base::isInterfaceChosen(list, interface.name) &&
                           isFamilyChosen(family, interface.address);
     if (!isChosen) continue;
     hasLoopback |= interface.address.isLoopback();

@@ -16,13 +16,8 @@ struct Interface {
   bool isUp = true;
 };
 
-// Every address of every interface, in the kernel's order. Link-local IPv6 addresses are left out:
-// they mean nothing without the interface of the reader.
+// As base::listNetworkInterfaces.
 base::Result<std::vector<Interface>> listInterfaces();
-
-// Whether a name is in a list "[^][=]a,b": names that start with a or b; with = exactly a or b;
-// with ^ all but these. An empty list takes every name.
-bool isInterfaceChosen(std::string_view list, std::string_view name);
 
 // The addresses to offer to peers as the configuration says, with port 0.
 base::Result<std::vector<Address>> addressesToOffer();

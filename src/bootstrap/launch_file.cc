@@ -16,12 +16,12 @@
 
 #include "src/base/clock.h"
 #include "src/base/config.h"
+#include "src/base/descriptors.h"
 #include "src/base/errors.h"
 #include "src/base/fd.h"
 #include "src/base/host.h"
 #include "src/base/random.h"
-#include "src/bootstrap/descriptors.h"
-#include "src/bootstrap/secure.h"
+#include "src/base/secure.h"
 #include "src/bootstrap/wire.h"
 
 namespace tutti::bootstrap {
@@ -93,7 +93,7 @@ void removeIf(const std::string& path, const IsBad& isBad) {
 }  // namespace
 
 std::string launchFileName(std::initializer_list<std::string_view> parts) {
-  const Key hash = plainHash(parts);
+  const base::Key hash = base::plainHash(parts);
   std::string name;
   for (size_t i = 0; i < kNameLength / 2; ++i) {
     name += fmt::format("{:02x}", static_cast<unsigned>(hash[i]));
@@ -122,7 +122,7 @@ base::Result<std::string> launchDirectory() {
 
 Status writeLaunchFile(const std::string& path, const UniqueId& id) {
   WireWriter out;
-  out.raw(asText(id.bytes));
+  out.raw(base::asText(id.bytes));
   out.u64(static_cast<uint64_t>(getpid()));
   out.u64(base::processStartTime(getpid()).value_or(0));
   out.u64(base::pidNamespace());
@@ -134,7 +134,7 @@ Status writeLaunchFile(const std::string& path, const UniqueId& id) {
   if (isWritten && rename(temporary.c_str(), path.c_str()) == 0) return {};
   const int error = errno;
   unlink(temporary.c_str());
-  if (isOutOfDescriptors(error)) return systemFailure("cannot write " + path, error);
+  if (base::isOutOfDescriptors(error)) return base::systemFailure("cannot write " + path, error);
   return fileFailure(fmt::format("cannot write {}: {}", path, std::strerror(error)));
 }
 
@@ -166,7 +166,7 @@ base::Result<UniqueId> awaitLaunchFile(const std::string& path, std::chrono::mil
     errno = 0;
     const std::optional<Content> content = readContent(path);
     if (content && !content->isStale()) return content->id;
-    if (isOutOfDescriptors(errno)) return systemFailure("cannot read " + path, errno);
+    if (base::isOutOfDescriptors(errno)) return base::systemFailure("cannot read " + path, errno);
     if (timeout.count() != 0 && base::nowMs() - start > timeout.count()) break;
     std::this_thread::sleep_for(pause);
     pause = std::min(pause * 2, std::chrono::milliseconds(20));

@@ -71,9 +71,9 @@ base::Result<UniqueId> idByFile(const Launch& launch, std::string_view tag) {
 base::Result<UniqueId> idByAddress(const Launch& launch, std::string_view tag) {
   TUTTI_ASSIGN_OR_RETURN(std::vector<Address> addresses, resolveAddress(launch.address));
   const std::string& given = base::processConfig().get(base::param::kSecret);
-  const Key secret = given.empty() ? weakSecret(launch.address + " " + launch.jobName)
-                                   : plainHash({"tutti secret", given});
-  return fixedAddressId(std::move(addresses), keyedHash(secret, {"tutti tag", tag}));
+  const base::Key secret = given.empty() ? weakSecret(launch.address + " " + launch.jobName)
+                                         : base::plainHash({"tutti secret", given});
+  return fixedAddressId(std::move(addresses), base::keyedHash(secret, {"tutti tag", tag}));
 }
 
 }  // namespace

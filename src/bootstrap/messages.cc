@@ -33,7 +33,7 @@ PeerIdentity PeerIdentity::read(WireReader& in) {
 }
 
 void Door::write(WireWriter& out) const {
-  out.raw(asText(name));
+  out.raw(base::asText(name));
   out.u64(hostKey);
   out.u8(static_cast<uint8_t>(addresses.size()));
   for (const Address& address : addresses) address.write(out);
@@ -141,8 +141,8 @@ std::string describeRanks(const std::vector<int>& ranks) {
                      fmt::join(ranks.begin(), ranks.begin() + kShown, ", "), ranks.size());
 }
 
-Key doorKey(const Key& secret, const KeyId& name) {
-  return keyedHash(secret, {"tutti door", asText(name)});
+base::Key doorKey(const base::Key& secret, const base::KeyId& name) {
+  return base::keyedHash(secret, {"tutti door", base::asText(name)});
 }
 
 }  // namespace tutti::bootstrap

@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "src/base/secure.h"
 #include "src/base/status.h"
 #include "src/bootstrap/address.h"
-#include "src/bootstrap/secure.h"
 
 namespace tutti::bootstrap {
 
@@ -44,7 +44,7 @@ struct PeerIdentity {
 
 // Where a rank's children reach it.
 struct Door {
-  KeyId name{};
+  base::KeyId name{};
   uint64_t hostKey = 0;
   std::vector<Address> addresses;
 
@@ -88,6 +88,6 @@ struct MissingRanks {
 std::string describeRanks(const std::vector<int>& ranks);
 
 // The key that guards a door: only those who know the communicator's secret can open it.
-Key doorKey(const Key& secret, const KeyId& name);
+base::Key doorKey(const base::Key& secret, const base::KeyId& name);
 
 }  // namespace tutti::bootstrap

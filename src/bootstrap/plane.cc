@@ -31,9 +31,10 @@ int64_t deadlineAfter(std::chrono::milliseconds timeout) {
                               : base::nowNs() + timeout.count() * kMs;
 }
 
-Key combineSecrets(const std::vector<IdContent>& ids) {
-  Key secret = ids.front().secret;
-  for (size_t i = 1; i < ids.size(); ++i) secret = keyedHash(secret, {asText(ids[i].secret)});
+base::Key combineSecrets(const std::vector<IdContent>& ids) {
+  base::Key secret = ids.front().secret;
+  for (size_t i = 1; i < ids.size(); ++i)
+    secret = base::keyedHash(secret, {base::asText(ids[i].secret)});
   return secret;
 }
 
@@ -160,7 +161,7 @@ base::Result<std::vector<std::string>> Plane::allGather(std::string_view mine) {
 }
 
 std::array<std::byte, 32> Plane::deriveToken(std::string_view label) const {
-  return keyedHash(secret_, {"tutti token", asText(session_), label});
+  return base::keyedHash(secret_, {"tutti token", base::asText(session_), label});
 }
 
 std::optional<PeerFailure> Plane::failure() const {

@@ -131,7 +131,7 @@ class Plane : public Channel::Listener, public std::enable_shared_from_this<Plan
   const std::chrono::milliseconds timeout_;
   const int64_t startNs_;
   const std::vector<IdContent> ids_;
-  Key secret_{};
+  base::Key secret_{};
 
   // Shared with the rank's threads.
   mutable std::mutex mutex_;
@@ -146,7 +146,7 @@ class Plane : public Channel::Listener, public std::enable_shared_from_this<Plan
   std::optional<std::vector<std::string>> result_;
   std::optional<std::vector<int>> missing_;
   int unanswered_ = 0;  // rendezvous that were told of giving up and have not hung up yet
-  Key session_{};
+  base::Key session_{};
 
   // The reactor's.
   Door door_;

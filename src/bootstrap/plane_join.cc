@@ -7,10 +7,10 @@
 #include <fmt/format.h>
 
 #include "src/base/clock.h"
+#include "src/base/descriptors.h"
 #include "src/base/errors.h"
 #include "src/base/host.h"
 #include "src/base/log.h"
-#include "src/bootstrap/descriptors.h"
 #include "src/bootstrap/interfaces.h"
 #include "src/bootstrap/plane.h"
 #include "src/bootstrap/rendezvous.h"
@@ -29,7 +29,7 @@ struct TableEntry {
   PeerIdentity identity;
   uint32_t size = 0;
   uint64_t timeoutMs = 0;
-  Key session{};
+  base::Key session{};
 };
 
 std::string encodeEntry(const TableEntry& entry) {
@@ -37,7 +37,7 @@ std::string encodeEntry(const TableEntry& entry) {
   entry.identity.write(out);
   out.u32(entry.size);
   out.u64(entry.timeoutMs);
-  out.raw(asText(entry.session));
+  out.raw(base::asText(entry.session));
   return out.take();
 }
 
@@ -84,7 +84,7 @@ Status Plane::openDoor() {
   Acceptor& acceptor = Acceptor::of(reactor_);
   TUTTI_ASSIGN_OR_RETURN(doorSocket_, acceptor.open(0, isLocal));
   for (Address& address : door_.addresses) address.port = doorSocket_->port();
-  door_.name = randomKeyId();
+  door_.name = base::randomKeyId();
   door_.hostKey = thisHostKey();
   const std::weak_ptr<Plane> self = weak_from_this();
   doorTicket_ = acceptor.expect(door_.name, doorKey(secret_, door_.name),
@@ -119,7 +119,7 @@ void Plane::dialServer(int index) {
   servers_.push_back(std::move(owned));
   const std::weak_ptr<Plane> self = weak_from_this();
   server->dialer = Dialer::start(reactor_,
-                                 {id.addresses, publicName(id.secret), id.secret, id.hostKey,
+                                 {id.addresses, base::publicName(id.secret), id.secret, id.hostKey,
                                   id.isServedByRankZero, "the rendezvous"},
                                  [self, server](base::Result<std::shared_ptr<Channel>> result) {
                                    const auto plane = self.lock();
@@ -231,13 +231,13 @@ void Plane::contributeTableEntry() {
   entry.identity = identities_[rank_];
   entry.size = static_cast<uint32_t>(size_);
   entry.timeoutMs = static_cast<uint64_t>(timeout_.count());
-  entry.session = randomKey();
+  entry.session = base::randomKey();
   contribute(0, encodeEntry(entry));
 }
 
 void Plane::onTable(const std::vector<std::string>& table) {
   uint64_t shortestMs = 0;
-  Key session{};
+  base::Key session{};
   for (int rank = 0; rank < size_; ++rank) {
     const TableEntry entry = decodeEntry(table[static_cast<size_t>(rank)]);
     if (entry.size != static_cast<uint32_t>(size_)) {
@@ -297,7 +297,7 @@ Status Plane::withCause(const Status& status) const {
   const bool isEffect =
       status.errorId() == base::kErrUnreachable || status.errorId() == base::kErrJoinTimeout;
   if (!isEffect || shortage.atNs < startNs_) return status;
-  return systemFailure("ranks could not connect to this process", shortage.error);
+  return base::systemFailure("ranks could not connect to this process", shortage.error);
 }
 
 void Plane::giveUp(const Status& reason) {

@@ -16,8 +16,8 @@
 #include <fmt/format.h>
 
 #include "src/base/clock.h"
+#include "src/base/descriptors.h"
 #include "src/base/errors.h"
-#include "src/bootstrap/descriptors.h"
 
 namespace tutti::bootstrap {
 
@@ -76,7 +76,7 @@ Status Reactor::start() {
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll_.isOpen() || !wake_.isOpen()) {
-    return systemFailure("cannot start the control thread", errno);
+    return base::systemFailure("cannot start the control thread", errno);
   }
   open_ = {epoll_.get(), wake_.get()};
   epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};

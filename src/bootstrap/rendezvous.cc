@@ -6,9 +6,9 @@
 #include <fmt/format.h>
 
 #include "src/base/clock.h"
+#include "src/base/descriptors.h"
 #include "src/base/errors.h"
 #include "src/base/log.h"
-#include "src/bootstrap/descriptors.h"
 
 namespace tutti::bootstrap {
 
@@ -28,8 +28,8 @@ RankShare shareOf(int index, int count, int size) {
   return {boundary(index), boundary(index + 1)};
 }
 
-void Rendezvous::serve(Reactor& reactor, std::shared_ptr<ListenSocket> socket, const Key& secret,
-                       OnEnd onEnd) {
+void Rendezvous::serve(Reactor& reactor, std::shared_ptr<ListenSocket> socket,
+                       const base::Key& secret, OnEnd onEnd) {
   const std::shared_ptr<Rendezvous> self(
       new Rendezvous(reactor, std::move(socket), secret, std::move(onEnd)));
   Acceptor& acceptor = Acceptor::of(reactor);
@@ -40,11 +40,11 @@ void Rendezvous::serve(Reactor& reactor, std::shared_ptr<ListenSocket> socket, c
   });
 }
 
-Rendezvous::Rendezvous(Reactor& reactor, std::shared_ptr<ListenSocket> socket, const Key& secret,
-                       OnEnd onEnd)
+Rendezvous::Rendezvous(Reactor& reactor, std::shared_ptr<ListenSocket> socket,
+                       const base::Key& secret, OnEnd onEnd)
     : reactor_(reactor),
       socket_(std::move(socket)),
-      name_(publicName(secret)),
+      name_(base::publicName(secret)),
       onEnd_(std::move(onEnd)) {}
 
 void Rendezvous::onFrame(Channel& channel, uint8_t type, std::string_view payload) {
@@ -134,8 +134,8 @@ void Rendezvous::onRegister(Channel& channel, const Registration& registration) 
   if (status.isOk() && members_.empty()) {
     setWanted(registration);
     // More ranks than can connect at once would never come together.
-    status = checkDescriptors(wanted_.size() - std::min(wanted_.size(), channels_.size()),
-                              fmt::format("the rendezvous of {} ranks", registration.size));
+    status = base::checkDescriptors(wanted_.size() - std::min(wanted_.size(), channels_.size()),
+                                    fmt::format("the rendezvous of {} ranks", registration.size));
   }
   if (!status.isOk()) {
     channel.send(kFrameRefused, encodeStatus(status));

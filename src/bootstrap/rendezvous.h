@@ -29,7 +29,7 @@ class Rendezvous : public Channel::Listener, public std::enable_shared_from_this
 
   // Serves `secret` on `socket`. It lives until all ranks have joined, or for a minute after a
   // failure, so that late ranks learn of it. `onEnd` is called when no further rank can register.
-  static void serve(Reactor& reactor, std::shared_ptr<ListenSocket> socket, const Key& secret,
+  static void serve(Reactor& reactor, std::shared_ptr<ListenSocket> socket, const base::Key& secret,
                     OnEnd onEnd);
 
   void onFrame(Channel& channel, uint8_t type, std::string_view payload) override;
@@ -42,7 +42,7 @@ class Rendezvous : public Channel::Listener, public std::enable_shared_from_this
     bool isDone = false;  // joined, or told of the failure
   };
 
-  Rendezvous(Reactor& reactor, std::shared_ptr<ListenSocket> socket, const Key& secret,
+  Rendezvous(Reactor& reactor, std::shared_ptr<ListenSocket> socket, const base::Key& secret,
              OnEnd onEnd);
   void onRegister(Channel& channel, const Registration& registration);
   base::Status check(const Registration& registration) const;
@@ -57,7 +57,7 @@ class Rendezvous : public Channel::Listener, public std::enable_shared_from_this
 
   Reactor& reactor_;
   std::shared_ptr<ListenSocket> socket_;
-  KeyId name_;
+  base::KeyId name_;
   uint64_t ticket_ = 0;
   OnEnd onEnd_;
   std::map<const Channel*, std::shared_ptr<Channel>> channels_;

@@ -28,7 +28,7 @@ UniqueId encodeUniqueId(const IdContent& content) {
   out.u8(content.isServedByRankZero ? kServedByRankZero : 0);
   out.u8(static_cast<uint8_t>(content.addresses.size()));
   out.u8(0);
-  out.raw(asText(content.secret));
+  out.raw(base::asText(content.secret));
   out.u64(content.hostKey);
   for (size_t i = 0; i < kMaxIdAddresses; ++i) {
     (i < content.addresses.size() ? content.addresses[i] : Address()).write(out);
@@ -44,7 +44,7 @@ UniqueId encodeUniqueId(const IdContent& content) {
 }
 
 base::Result<IdContent> decodeUniqueId(const UniqueId& id) {
-  const std::string_view bytes = asText(id.bytes);
+  const std::string_view bytes = base::asText(id.bytes);
   WireReader in(bytes);
   if (in.raw(kMagic.size()) != kMagic) {
     return Status(Code::kInvalidArgument, base::kErrBadUniqueId,

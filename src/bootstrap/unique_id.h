@@ -3,10 +3,10 @@
 
 #include <vector>
 
+#include "src/base/secure.h"
 #include "src/base/status.h"
 #include "src/bootstrap/address.h"
 #include "src/bootstrap/control_plane.h"
-#include "src/bootstrap/secure.h"
 
 namespace tutti::bootstrap {
 
@@ -19,7 +19,7 @@ struct IdContent {
   // The rendezvous does not exist yet: rank 0 serves it at the addresses while it joins.
   bool isServedByRankZero = false;
   std::vector<Address> addresses;  // 1 to kMaxIdAddresses, best first
-  Key secret{};
+  base::Key secret{};
   uint64_t hostKey = 0;  // hash of the server's host identity; 0: not known
 };
 

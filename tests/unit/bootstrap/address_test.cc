@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "src/base/errors.h"
+#include "src/base/interfaces.h"
 #include "src/bootstrap/interfaces.h"
 #include "src/bootstrap/messages.h"
 #include "src/bootstrap/rendezvous.h"
@@ -45,16 +46,16 @@ TEST(Address, SocketRoundTrip) {
 }
 
 TEST(Interfaces, ListGrammar) {
-  EXPECT_TRUE(isInterfaceChosen("", "eth0"));
-  EXPECT_TRUE(isInterfaceChosen("eth", "eth0"));
-  EXPECT_TRUE(isInterfaceChosen("ib,eth", "eth0"));
-  EXPECT_FALSE(isInterfaceChosen("ib", "eth0"));
-  EXPECT_FALSE(isInterfaceChosen("=eth", "eth0"));
-  EXPECT_TRUE(isInterfaceChosen("=ib0,eth0", "eth0"));
-  EXPECT_FALSE(isInterfaceChosen("^eth", "eth0"));
-  EXPECT_TRUE(isInterfaceChosen("^ib,lo", "eth0"));
-  EXPECT_TRUE(isInterfaceChosen("^=eth", "eth0"));
-  EXPECT_FALSE(isInterfaceChosen("^=ib0,eth0", "eth0"));
+  EXPECT_TRUE(base::isInterfaceChosen("", "eth0"));
+  EXPECT_TRUE(base::isInterfaceChosen("eth", "eth0"));
+  EXPECT_TRUE(base::isInterfaceChosen("ib,eth", "eth0"));
+  EXPECT_FALSE(base::isInterfaceChosen("ib", "eth0"));
+  EXPECT_FALSE(base::isInterfaceChosen("=eth", "eth0"));
+  EXPECT_TRUE(base::isInterfaceChosen("=ib0,eth0", "eth0"));
+  EXPECT_FALSE(base::isInterfaceChosen("^eth", "eth0"));
+  EXPECT_TRUE(base::isInterfaceChosen("^ib,lo", "eth0"));
+  EXPECT_TRUE(base::isInterfaceChosen("^=eth", "eth0"));
+  EXPECT_FALSE(base::isInterfaceChosen("^=ib0,eth0", "eth0"));
 }
 
 const std::vector<Interface> kHost = {
@@ -101,7 +102,7 @@ TEST(UniqueId, RoundTripAndDamage) {
   IdContent content;
   content.isServedByRankZero = true;
   content.addresses = {v4("10.0.0.1"), v6("fd00::1")};
-  content.secret = randomKey();
+  content.secret = base::randomKey();
   content.hostKey = 77;
   const UniqueId id = encodeUniqueId(content);
   const auto back = decodeUniqueId(id);
@@ -127,7 +128,7 @@ TEST(Messages, RegistrationRoundTripAndTruncation) {
   registration.idCount = 2;
   registration.idIndex = 1;
   registration.fanOut = 32;
-  registration.door = {randomKeyId(), 5, {v4("10.0.0.1")}};
+  registration.door = {base::randomKeyId(), 5, {v4("10.0.0.1")}};
   const std::string bytes = registration.encode();
   const auto back = Registration::decode(bytes);
   ASSERT_TRUE(back.has_value());

@@ -1,5 +1,5 @@
 // Too few file descriptors: the text says so, on the process that lacks them and on its peers.
-#include "src/bootstrap/descriptors.h"
+#include "src/base/descriptors.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -100,8 +100,8 @@ TEST(Descriptors, BeforeAnythingStarts) {
 }
 
 TEST(Descriptors, OtherErrorsStayShort) {
-  EXPECT_EQ(describeErrno(ECONNREFUSED), "Connection refused");
-  EXPECT_NE(describeErrno(ENFILE).find("fs.file-max"), std::string::npos);
+  EXPECT_EQ(base::describeErrno(ECONNREFUSED), "Connection refused");
+  EXPECT_NE(base::describeErrno(ENFILE).find("fs.file-max"), std::string::npos);
 }
 
 }  // namespace

@@ -14,15 +14,15 @@ struct Pair {
   Reject onHello;
 };
 
-ServerHandshake::FindSecret knows(const Key& secret) {
-  return [secret](const KeyId& name) {
-    return name == publicName(secret) ? std::optional(secret) : std::nullopt;
+ServerHandshake::FindSecret knows(const base::Key& secret) {
+  return [secret](const base::KeyId& name) {
+    return name == base::publicName(secret) ? std::optional(secret) : std::nullopt;
   };
 }
 
 TEST(Handshake, BothProveAndDeriveMatchingKeys) {
-  const Key secret = randomKey();
-  ClientHandshake client(publicName(secret), secret, false);
+  const base::Key secret = base::randomKey();
+  ClientHandshake client(base::publicName(secret), secret, false);
   ServerHandshake server;
   ASSERT_EQ(client.hello().size(), kHelloBytes);
   ASSERT_EQ(server.onHello(client.hello(), knows(secret), false), Reject::kNone);
@@ -39,10 +39,10 @@ TEST(Handshake, BothProveAndDeriveMatchingKeys) {
 }
 
 TEST(Handshake, EncryptsIfEitherSideWants) {
-  const Key secret = randomKey();
+  const base::Key secret = base::randomKey();
   for (const bool clientWants : {false, true}) {
     for (const bool serverWants : {false, true}) {
-      ClientHandshake client(publicName(secret), secret, clientWants);
+      ClientHandshake client(base::publicName(secret), secret, clientWants);
       ServerHandshake server;
       server.onHello(client.hello(), knows(secret), serverWants);
       ASSERT_EQ(client.onChallenge(server.challenge()), Reject::kNone);
@@ -53,34 +53,34 @@ TEST(Handshake, EncryptsIfEitherSideWants) {
 }
 
 TEST(Handshake, ServerWithoutTheSecretIsRefused) {
-  const Key secret = randomKey();
-  ClientHandshake client(publicName(secret), secret, false);
+  const base::Key secret = base::randomKey();
+  ClientHandshake client(base::publicName(secret), secret, false);
   ServerHandshake impostor;
-  const Key guess = randomKey();
+  const base::Key guess = base::randomKey();
   impostor.onHello(
-      client.hello(), [&](const KeyId&) { return std::optional(guess); }, false);
+      client.hello(), [&](const base::KeyId&) { return std::optional(guess); }, false);
   EXPECT_EQ(client.onChallenge(impostor.challenge()), Reject::kProof);
 }
 
 TEST(Handshake, ClientWithoutTheSecretIsRefused) {
-  const Key secret = randomKey();
-  ClientHandshake client(publicName(secret), secret, false);
+  const base::Key secret = base::randomKey();
+  ClientHandshake client(base::publicName(secret), secret, false);
   ServerHandshake server;
   server.onHello(client.hello(), knows(secret), false);
   EXPECT_EQ(server.onAnswer(std::string(kAnswerBytes, '\0')), Reject::kProof);
   // The server's own proof, sent back.
   EXPECT_EQ(server.onAnswer(server.challenge().substr(kChallengeBytes - kAnswerBytes)),
             Reject::kProof);
-  const Key other = randomKey();
-  ClientHandshake stranger(publicName(other), other, false);
+  const base::Key other = base::randomKey();
+  ClientHandshake stranger(base::publicName(other), other, false);
   EXPECT_EQ(ServerHandshake().onHello(stranger.hello(), knows(secret), false),
             Reject::kUnknownName);
 }
 
 TEST(Handshake, AnyChangedByteIsNoticed) {
-  const Key secret = randomKey();
+  const base::Key secret = base::randomKey();
   for (size_t i = 0; i < kChallengeBytes; ++i) {
-    ClientHandshake client(publicName(secret), secret, false);
+    ClientHandshake client(base::publicName(secret), secret, false);
     ServerHandshake server;
     server.onHello(client.hello(), knows(secret), false);
     std::string challenge = server.challenge();
@@ -90,7 +90,7 @@ TEST(Handshake, AnyChangedByteIsNoticed) {
 }
 
 TEST(Handshake, PlausibleStarts) {
-  const ClientHandshake client(KeyId{}, Key{}, false);
+  const ClientHandshake client(base::KeyId{}, base::Key{}, false);
   for (size_t i = 0; i <= kHelloBytes; ++i) {
     EXPECT_TRUE(ServerHandshake::isPlausible(client.hello().substr(0, i)));
   }
@@ -100,7 +100,7 @@ TEST(Handshake, PlausibleStarts) {
 
 class FrameTest : public testing::TestWithParam<bool> {
  protected:
-  const Key key_ = randomKey();
+  const base::Key key_ = base::randomKey();
   FrameSealer sealer_{key_, GetParam()};
   FrameOpener opener_{key_, GetParam()};
 

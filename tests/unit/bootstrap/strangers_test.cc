@@ -101,7 +101,7 @@ TEST(Strangers, SlowAndSilentOnesAreDroppedAfterASecond) {
   const UniqueId id = newId();
   const base::UniqueFd silent = connectTo(portOf(id));
   const base::UniqueFd slow = connectTo(portOf(id));
-  const ClientHandshake handshake(publicName(Key{}), Key{}, false);
+  const ClientHandshake handshake(base::publicName(base::Key{}), base::Key{}, false);
   const int64_t start = base::nowMs();
   bool isClosed = false;
   for (size_t i = 0; i < handshake.hello().size() && !isClosed; ++i) {
@@ -143,8 +143,8 @@ TEST(Strangers, WrongSecretGetsNothing) {
 // A recorded handshake, and one with the right public name but a guessed secret.
 TEST(Strangers, ReplayedHandshakeIsWorthless) {
   const UniqueId id = newId();
-  const Key secret = decodeUniqueId(id)->secret;
-  ClientHandshake recorded(publicName(secret), secret, false);
+  const base::Key secret = decodeUniqueId(id)->secret;
+  ClientHandshake recorded(base::publicName(secret), secret, false);
   std::string answer;
   for (int attempt = 0; attempt < 2; ++attempt) {
     const base::UniqueFd fd = connectTo(portOf(id));
@@ -176,15 +176,15 @@ TEST(Strangers, ReplayedHandshakeIsWorthless) {
 
 TEST(Strangers, OtherProtocolVersionIsToldSo) {
   const UniqueId id = newId();
-  const Key secret = decodeUniqueId(id)->secret;
-  std::string hello = ClientHandshake(publicName(secret), secret, false).hello();
+  const base::Key secret = decodeUniqueId(id)->secret;
+  std::string hello = ClientHandshake(base::publicName(secret), secret, false).hello();
   hello[4] = static_cast<char>(kProtocolVersion + 1);
   const base::UniqueFd fd = connectTo(portOf(id));
   say(fd, hello);
   bool isClosed = false;
   const std::string challenge = hear(fd, 5000, &isClosed);
   EXPECT_TRUE(isClosed);
-  ClientHandshake other(publicName(secret), secret, false);
+  ClientHandshake other(base::publicName(secret), secret, false);
   EXPECT_EQ(other.onChallenge(challenge), Reject::kVersion);
   EXPECT_EQ(other.serverVersion(), kProtocolVersion);
 }

@@ -1,13 +1,13 @@
-// File descriptors, and what to say where there are too few. Private to src/bootstrap.
+// File descriptors, and what to say where there are too few.
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string>
+#include <string_view>
 
 #include "src/base/status.h"
 
-namespace tutti::bootstrap {
+namespace tutti::base {
 
 // EMFILE or ENFILE.
 bool isOutOfDescriptors(int error);
@@ -17,9 +17,9 @@ bool isOutOfDescriptors(int error);
 std::string describeErrno(int error);
 
 // Failure of a system call that leaves `error`: "WHAT: why" (kErrSocket).
-base::Status systemFailure(std::string_view what, int error);
+Status systemFailure(std::string_view what, int error);
 
 // Fails if this process may not open `count` more.
-base::Status checkDescriptors(size_t count, std::string_view what);
+Status checkDescriptors(size_t count, std::string_view what);
 
-}  // namespace tutti::bootstrap
+}  // namespace tutti::base

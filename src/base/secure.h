@@ -6,7 +6,7 @@
 #include <initializer_list>
 #include <string_view>
 
-namespace tutti::bootstrap {
+namespace tutti::base {
 
 using Key = std::array<std::byte, 32>;
 using KeyId = std::array<std::byte, 16>;
@@ -32,4 +32,4 @@ std::string_view asText(const std::array<std::byte, size>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), size};
 }
 
-}  // namespace tutti::bootstrap
+}  // namespace tutti::base

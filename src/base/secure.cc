@@ -1,4 +1,4 @@
-#include "src/bootstrap/secure.h"
+#include "src/base/secure.h"
 
 #include <sodium.h>
 
@@ -8,7 +8,7 @@
 
 #include "src/base/random.h"
 
-namespace tutti::bootstrap {
+namespace tutti::base {
 namespace {
 
 // Chooses the fastest implementations for this CPU.
@@ -57,14 +57,14 @@ bool isEqualSecret(std::string_view a, std::string_view b) {
 
 Key randomKey() {
   Key key;
-  base::fillRandom(key);
+  fillRandom(key);
   return key;
 }
 
 KeyId randomKeyId() {
   KeyId id;
-  base::fillRandom(id);
+  fillRandom(id);
   return id;
 }
 
-}  // namespace tutti::bootstrap
+}  // namespace tutti::base

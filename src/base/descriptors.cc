@@ -1,4 +1,4 @@
-#include "src/bootstrap/descriptors.h"
+#include "src/base/descriptors.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -13,11 +13,7 @@
 #include "src/base/errors.h"
 #include "src/base/host.h"
 
-namespace tutti::bootstrap {
-
-using base::Code;
-using base::Status;
-
+namespace tutti::base {
 namespace {
 
 // Two for the control thread, its parent and up to 32 children in the tree, one or two rendezvous,
@@ -33,8 +29,7 @@ size_t limit() {
 
 std::string limitText() {
   return fmt::format("process {} on host {} may open only {} files; raise that (ulimit -n {}): {}",
-                     getpid(), base::hostName(), limit(), std::max<size_t>(4096, 2 * limit()),
-                     kNeed);
+                     getpid(), hostName(), limit(), std::max<size_t>(4096, 2 * limit()), kNeed);
 }
 
 }  // namespace
@@ -45,13 +40,13 @@ std::string describeErrno(int error) {
   if (error == EMFILE) return fmt::format("{}: {}", std::strerror(error), limitText());
   if (error == ENFILE) {
     return fmt::format("{}: host {} has reached its limit (sysctl fs.file-max); {}",
-                       std::strerror(error), base::hostName(), kNeed);
+                       std::strerror(error), hostName(), kNeed);
   }
   return std::strerror(error);
 }
 
 Status systemFailure(std::string_view what, int error) {
-  return {Code::kSystemError, base::kErrSocket, fmt::format("{}: {}", what, describeErrno(error))};
+  return {Code::kSystemError, kErrSocket, fmt::format("{}: {}", what, describeErrno(error))};
 }
 
 Status checkDescriptors(size_t count, std::string_view what) {
@@ -62,9 +57,9 @@ Status checkDescriptors(size_t count, std::string_view what) {
   if (error) return {};  // what really fails will tell
   --used;                // the directory's own
   if (used + count <= limit()) return {};
-  return {Code::kSystemError, base::kErrSocket,
+  return {Code::kSystemError, kErrSocket,
           fmt::format("{} needs {} file descriptors beside {} that are in use, but {}", what, count,
                       used, limitText())};
 }
 
-}  // namespace tutti::bootstrap
+}  // namespace tutti::base
