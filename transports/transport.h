@@ -61,6 +61,11 @@ class Context {
   virtual bool canReach(std::string_view peerDescriptor) const = 0;
   // What a connection of this transport gives.
   virtual ir::Reach reach() const = 0;
+  // How much it is preferred as it is here, `usual` being what its Backend says. Of a pair the
+  // smaller of both counts.
+  virtual int preference(int usual) const { return usual; }
+  // What people may want to know of it as it is here: "mlx5_0", "no RDMA device".
+  virtual std::string note() const { return {}; }
   // What a peer passes to its own connect(). Sent to all peers over the control plane only.
   virtual std::string address() const = 0;
   virtual base::Result<std::unique_ptr<Connection>> connect(ir::Rank peer,

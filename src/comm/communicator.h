@@ -126,6 +126,7 @@ class Communicator {
   base::Status join(const InitArgs& args, const std::atomic<bool>* isAborted);
   base::Status openSegment();
   void openTransports(bool isNetwork);
+  std::string pathsText() const;
   base::Status exchangeNetworks();
   base::Status exchange();
   base::Status compareFabrics(const std::vector<std::pair<std::string, std::string>>& all) const;
@@ -144,10 +145,11 @@ class Communicator {
   // What one transport offered, by rank.
   struct OpenTransport {
     std::string name;
-    int preference = 0;
+    int preference = 0;  // its backend's
     std::unique_ptr<transports::Context> context;
     std::vector<std::string> descriptors;
     std::vector<std::string> addresses;
+    std::vector<int> preferences;
     bool isNetwork = false;
   };
   nlohmann::json offers(bool isNetwork) const;

@@ -47,10 +47,18 @@ std::string sharedSettings(const Algorithms& algorithms) {
                      config.get(base::param::kProbe) ? 1 : 0, algorithms.text());
 }
 
-bool isTransportAllowed(std::string_view name) {
+// NCCL's words for its own two.
+std::string networkName(const std::string& given) {
+  if (given == "Socket" || given == "socket") return "tcp";
+  return given == "IB" || given == "ib" ? "ucx" : given;
+}
+
+bool isTransportAllowed(const transports::Backend& backend) {
   const auto& config = base::processConfig();
-  if (name == "shm" && config.get(base::param::kShmDisable)) return false;
-  return base::isAllowedByList(config.get(base::param::kTransports), name);
+  if (backend.name() == "shm" && config.get(base::param::kShmDisable)) return false;
+  const std::string network = networkName(config.get(base::param::kNet));
+  if (backend.isNetwork() && !network.empty() && network != backend.name()) return false;
+  return base::isAllowedByList(config.get(base::param::kTransports), backend.name());
 }
 
 executor::WaitPolicy waitPolicy(double ranksPerCore) {
@@ -140,18 +148,19 @@ void Communicator::openTransports(bool isNetwork) {
   options.windowBytes = base::processConfig().get(base::param::kNetWindow);
   std::copy_n(networkToken.begin(), options.cookie.size(), options.cookie.begin());
   for (const auto* backend : transports::builtinBackends()) {
-    if (backend->isNetwork() != isNetwork || !isTransportAllowed(backend->name())) continue;
+    if (backend->isNetwork() != isNetwork || !isTransportAllowed(*backend)) continue;
     auto context = backend->open(options);
     if (!context.isOk()) {
       TUTTI_LOG_INFO(kInit, "transport {} is not usable: {}", backend->name(),
                      context.status().toString());
       continue;
     }
-    transports_.push_back(
-        {std::string(backend->name()), backend->preference(), context.take(), {}, {}, isNetwork});
+    OpenTransport& opened = transports_.emplace_back();
+    opened.name = backend->name();
+    opened.context = context.take();
+    opened.preference = opened.context->preference(backend->preference());
+    opened.isNetwork = isNetwork;
   }
-  std::stable_sort(transports_.begin(), transports_.end(),
-                   [](const auto& a, const auto& b) { return a.preference > b.preference; });
 }
 
 // What this rank offers of the transports of one kind, by name.
@@ -160,7 +169,8 @@ json Communicator::offers(bool isNetwork) const {
   for (const auto& transport : transports_) {
     if (transport.isNetwork != isNetwork) continue;
     offers[transport.name] = {{"descriptor", transport.context->descriptor()},
-                              {"address", transport.context->address()}};
+                              {"address", transport.context->address()},
+                              {"preference", transport.preference}};
   }
   return offers;
 }
@@ -172,6 +182,7 @@ void Communicator::learn(const json& offers, bool isNetwork) {
     const json offer = offers.value(transport.name, json::object());
     transport.descriptors.push_back(offer.value("descriptor", ""));
     transport.addresses.push_back(offer.value("address", ""));
+    transport.preferences.push_back(offer.value("preference", 0));
   }
 }
 
@@ -244,6 +255,19 @@ bool Communicator::isAllReached() const {
 Status Communicator::exchangeNetworks() {
   if (isAllReached()) return {};
   openTransports(true);
+  const std::string& wanted = base::processConfig().get(base::param::kNet);
+  const bool hasNetwork = std::any_of(transports_.begin(), transports_.end(),
+                                      [](const auto& each) { return each.isNetwork; });
+  if (!wanted.empty() && !hasNetwork) {
+    std::string names;
+    for (const auto* backend : transports::builtinBackends()) {
+      if (backend->isNetwork()) names += fmt::format(" {}", backend->name());
+    }
+    return {Code::kInvalidUsage, base::kErrNoTransport,
+            fmt::format("TUTTI_NET={} (or NCCL_NET) is no network transport that can be used here; "
+                        "this build has{}; tutti info says why one is not usable",
+                        wanted, names)};
+  }
   TUTTI_ASSIGN_OR_RETURN(const auto all, control_->allGather(offers(true).dump()));
   for (ir::Rank rank = 0; rank < world_.size(); ++rank) {
     const json theirs = json::parse(all[static_cast<size_t>(rank)], nullptr, false);
@@ -268,6 +292,8 @@ Status Communicator::compareFabrics(
 }
 
 const Communicator::OpenTransport* Communicator::best(ir::Rank a, ir::Rank b) const {
+  const OpenTransport* best = nullptr;
+  int most = 0;
   for (const auto& transport : transports_) {
     const auto& first = transport.descriptors[static_cast<size_t>(a)];
     const auto& second = transport.descriptors[static_cast<size_t>(b)];
@@ -277,9 +303,13 @@ const Communicator::OpenTransport* Communicator::best(ir::Rank a, ir::Rank b) co
     const bool canReach = a == rank_   ? transport.context->canReach(second)
                           : b == rank_ ? transport.context->canReach(first)
                                        : first == second;
-    if (canReach) return &transport;
+    const int preference = std::min(transport.preferences[static_cast<size_t>(a)],
+                                    transport.preferences[static_cast<size_t>(b)]);
+    if (!canReach || (best != nullptr && preference <= most)) continue;
+    best = &transport;
+    most = preference;
   }
-  return nullptr;
+  return best;
 }
 
 Status Communicator::connect() {
@@ -401,28 +431,46 @@ Status Communicator::probe() {
   return {};
 }
 
+// "4 pairs over shm, 2 over tcp (rather than ucx: no RDMA device)"
+std::string Communicator::pathsText() const {
+  std::map<std::string, int> pairs;
+  bool isOverNetwork = false;
+  for (ir::Rank a = 0; a < world_.size(); ++a) {
+    for (ir::Rank b = a + 1; b < world_.size(); ++b) {
+      const auto* transport = best(a, b);
+      ++pairs[transport->name];
+      isOverNetwork |= transport->isNetwork;
+    }
+  }
+  std::string text;
+  for (const auto& [name, count] : pairs) {
+    text += fmt::format("{}{} {} over {}", text.empty() ? "" : ", ", count,
+                        count == 1 ? "pair" : "pairs", name);
+  }
+  std::string others;
+  for (const auto& transport : transports_) {
+    if (!transport.isNetwork || !isOverNetwork || pairs.contains(transport.name)) continue;
+    others += fmt::format("{}{}: {}", others.empty() ? "" : ", ", transport.name,
+                          transport.context->note());
+  }
+  if (!others.empty()) text += fmt::format(" (rather than {})", others);
+  const std::string& wanted = base::processConfig().get(base::param::kNet);
+  if (isOverNetwork && !wanted.empty()) text += fmt::format(" (as TUTTI_NET={} says)", wanted);
+  return text.empty() ? "no peers" : text;
+}
+
 void Communicator::logSummary(double seconds) const {
   if (rank_ != 0) return;
   std::vector<std::string> hosts;
-  std::map<std::string, int> pairs;
   for (const auto& info : world_.ranks) hosts.push_back(info.host);
   std::sort(hosts.begin(), hosts.end());
   const auto hostCount = std::unique(hosts.begin(), hosts.end()) - hosts.begin();
-  for (ir::Rank a = 0; a < world_.size(); ++a) {
-    for (ir::Rank b = a + 1; b < world_.size(); ++b) ++pairs[best(a, b)->name];
-  }
-  std::string paths;
-  for (const auto& [name, count] : pairs) {
-    paths += fmt::format("{}{} {} {}", paths.empty() ? "" : ", ", count,
-                         count == 1 ? "pair over" : "pairs over", name);
-  }
   TUTTI_LOG_INFO(kInit,
                  "communicator{}{}: {} ranks on {} host{}, {:.2g} per core; {}; kernel copies {}; "
                  "ready in {:.1f} ms",
                  config_.name.empty() ? "" : " ", config_.name, world_.size(), hostCount,
-                 hostCount == 1 ? "" : "s", world_.ranksPerCore(),
-                 paths.empty() ? "no peers" : paths, world_.canCopyPeer ? "allowed" : "off",
-                 seconds * 1e3);
+                 hostCount == 1 ? "" : "s", world_.ranksPerCore(), pathsText(),
+                 world_.canCopyPeer ? "allowed" : "off", seconds * 1e3);
 }
 
 }  // namespace tutti::comm

@@ -1,11 +1,28 @@
 // Ranks on other hosts, through UCX: TCP, RDMA, whatever it finds.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <vector>
 
 #include "transports/registry.h"
 #include "transports/ucx/connection.h"
 
 namespace tutti::transports::ucx {
 namespace {
+
+// "mlx5_0"
+std::vector<std::string> rdmaDevices() {
+  std::vector<std::string> names;
+  std::error_code error;
+  std::filesystem::directory_iterator at("/sys/class/infiniband", error);
+  for (; !error && at != end(at); at.increment(error)) names.push_back(at->path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 class UcxContext final : public Context {
  public:
@@ -21,6 +38,12 @@ class UcxContext final : public Context {
   base::Result<std::unique_ptr<Connection>> connect(ir::Rank peer,
                                                     std::string_view peerAddress) override {
     return worker_->connect(peer, peerAddress);
+  }
+  // Over TCP, the transport of that name does better, and no stranger gets at its ports.
+  int preference(int usual) const override { return rdmaDevices().empty() ? usual - 15 : usual; }
+  std::string note() const override {
+    const auto devices = rdmaDevices();
+    return devices.empty() ? "no RDMA device" : fmt::format("{}", fmt::join(devices, " "));
   }
   Driver* driver() override { return worker_.get(); }
 
