@@ -64,6 +64,8 @@ class Context {
   // How much it is preferred as it is here, `usual` being what its Backend says. Of a pair the
   // smaller of both counts.
   virtual int preference(int usual) const { return usual; }
+  // Does it encrypt what crosses the network, where TUTTI_ENCRYPT asks for it?
+  virtual bool canEncrypt() const { return false; }
   // What people may want to know of it as it is here: "mlx5_0", "no RDMA device".
   virtual std::string note() const { return {}; }
   // What a peer passes to its own connect(). Sent to all peers over the control plane only.

@@ -127,6 +127,7 @@ class Communicator {
   base::Status openSegment();
   void openTransports(bool isNetwork);
   std::string pathsText() const;
+  void warnOfPlainText() const;
   base::Status exchangeNetworks();
   base::Status exchange();
   base::Status compareFabrics(const std::vector<std::pair<std::string, std::string>>& all) const;

@@ -53,6 +53,8 @@ std::string networkName(const std::string& given) {
   return given == "IB" || given == "ib" ? "ucx" : given;
 }
 
+bool isEncryptionWanted() { return base::processConfig().get(base::param::kEncrypt); }
+
 bool isTransportAllowed(const transports::Backend& backend) {
   const auto& config = base::processConfig();
   if (backend.name() == "shm" && config.get(base::param::kShmDisable)) return false;
@@ -159,6 +161,7 @@ void Communicator::openTransports(bool isNetwork) {
     opened.name = backend->name();
     opened.context = context.take();
     opened.preference = opened.context->preference(backend->preference());
+    if (isEncryptionWanted() && opened.context->canEncrypt()) opened.preference += 100;
     opened.isNetwork = isNetwork;
   }
 }
@@ -347,7 +350,21 @@ Status Communicator::connect() {
     connections_[static_cast<size_t>(peer)] = connection.take();
     world_.canCopyPeer &= connections_[static_cast<size_t>(peer)]->canCopy();
   }
+  warnOfPlainText();
   return {};
+}
+
+void Communicator::warnOfPlainText() const {
+  if (!isEncryptionWanted()) return;
+  for (ir::Rank peer = 0; peer < world_.size(); ++peer) {
+    const auto* transport = peer == rank_ ? nullptr : best(rank_, peer);
+    if (transport == nullptr || !transport->isNetwork || transport->context->canEncrypt()) continue;
+    TUTTI_LOG_WARN(
+        "TUTTI_ENCRYPT=1, but data goes to {} over {}, which does not encrypt; "
+        "TUTTI_NET=tcp does",
+        describeRank(peer), transport->name);
+    return;
+  }
 }
 
 // Networks make their connections at the first message, and need both ends for that. Where it takes

@@ -13,6 +13,7 @@ Layouts, in Gb/s, each direction:
   islands:4,0.5           two switches with two hosts at 4 each, and 0.5 between the switches
   triangle:0.02,0.08,0.2,10   three sites, each pair (0-1, 0-2, 1-2) with a cable of its own, its
                           delay in ms, and its own subnet; these figures are the default
+  rails:0.5,0.5           two hosts with so many cables between them, each its own subnet
 """
 import argparse
 import json
@@ -61,6 +62,13 @@ class Layout(NamedTuple):
     switches: list
     links: list
 
+    def device(self, number, node):
+        """The node's end of a link: to-PEER, and to-PEER-2 of a second cable to it."""
+        link = self.links[number]
+        peer = link.b if node == link.a else link.a
+        same = sum({other.a, other.b} == {link.a, link.b} for other in self.links[:number])
+        return f"to-{peer}" + (f"-{same + 1}" if same else "")
+
     def topology(self, goodput=GOODPUT):
         """For Tutti's planner: links as fast as a TCP stream finds them."""
         nodes = [{"id": h, "kind": "rank", "host": h} for h in self.hosts]
@@ -91,7 +99,10 @@ def parse(text):
         pairs = (("h0", "h1"), ("h0", "h2"), ("h1", "h2"))
         return Layout(text, hosts, [], [Link(a, b, *r, delay=rates[3][0])
                                         for (a, b), r in zip(pairs, rates)])
-    raise ValueError(f"layout '{text}' is none of star:R,R,..., islands:R,R, triangle:R,R,R,MS")
+    if kind == "rails":
+        return Layout(text, ["h0", "h1"], [], [Link("h0", "h1", *rate) for rate in rates])
+    raise ValueError(f"layout '{text}' is none of star:R,R,..., islands:R,R, triangle:R,R,R,MS, "
+                     "rails:R,R,...")
 
 
 def check_allowed():
@@ -220,6 +231,14 @@ class Hosts:
         return ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self._namespace(name),
                 "unshare", "--uts", "sh", "-c", ENTER, "sh", name, str(self._folder / "hosts")]
 
+    def cut(self, number):
+        """Drops all that comes over a link, without a word to anybody who uses it."""
+        link = self.layout.links[number]
+        for node in (link.a, link.b):
+            tool("ip", "netns", "exec", self._namespace(node), "nft",
+                 "table netdev cut { chain cut { type filter hook ingress device "
+                 f'"{self.layout.device(number, node)}" priority 0; drop; }}; }}')
+
     def agent(self):
         """A program that launchers may call like rsh: [options] HOST COMMAND..."""
         path = self._folder / "agent"
@@ -304,13 +323,14 @@ exec ip netns exec {self._prefix}-"$host" unshare --uts sh -c '{ENTER}' sh "$hos
         for switch in self.layout.switches:
             tool("ip", "-n", self._namespace(switch), "link", "add", "bridge", "type", "bridge")
             tool("ip", "-n", self._namespace(switch), "link", "set", "bridge", "up")
-        for link in self.layout.links:
-            self._cable(link)
+        for number in range(len(self.layout.links)):
+            self._cable(number)
         if not self.layout.switches:
             self._route()
 
-    def _cable(self, link):
-        ends = [(link.a, f"to-{link.b}"), (link.b, f"to-{link.a}")]
+    def _cable(self, number):
+        link = self.layout.links[number]
+        ends = [(node, self.layout.device(number, node)) for node in (link.a, link.b)]
         places = [word for node, device in ends for word in (self._namespace(node), device)]
         if link.delay:
             files = [str(NAMESPACES / places[0]), places[1], str(NAMESPACES / places[2]), places[3]]
@@ -340,19 +360,24 @@ exec ip netns exec {self._prefix}-"$host" unshare --uts sh -c '{ENTER}' sh "$hos
         the cable to it."""
         hosts = self.layout.hosts
         inner = {host: [self.address(i)] for i, host in enumerate(hosts)}
-        for number, link in enumerate(self.layout.links, 1):
+        cables = {}  # of a node and an address of its peer
+        for number, link in enumerate(self.layout.links):
             for node, peer in ((link.a, link.b), (link.b, link.a)):
-                address = f"10.77.{number}.{hosts.index(node) + 1}"
+                address = f"10.77.{number + 1}.{hosts.index(node) + 1}"
+                device = self.layout.device(number, node)
                 inner[node].append(address)
+                cables[peer, address] = self.layout.device(number, peer)
+                cables.setdefault((node, self.address(hosts.index(peer))), device)
                 tool("ip", "-n", self._namespace(node), "address", "add", address + "/24", "dev",
-                     f"to-{peer}")
+                     device)
         for node in hosts:
             space = self._namespace(node)
             tool("ip", "-n", space, "address", "add", inner[node][0] + "/32", "dev", "lo")
             for peer in hosts:
+                near = cables.get((node, inner[peer][0]))
                 for address in inner[peer] if peer != node else []:
                     tool("ip", "-n", space, "route", "replace", address + "/32", "dev",
-                         f"to-{peer}", "src", inner[node][0])
+                         cables.get((node, address), near), "src", inner[node][0])
 
 
 def shape(space, device, rate):

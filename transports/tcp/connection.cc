@@ -13,9 +13,11 @@ namespace {
 
 // The least memory of a packet: one slot and a tag.
 constexpr uint32_t kPacketBytes = (64 << 10) + kTagBytes;
-// A lane is given up when it delivers nothing for so long while another one does.
+// A lane is given up when it delivers nothing for so long while another one does. Whether that one
+// would, if it had anything to deliver, is asked for: the peer may just be busy.
 constexpr int64_t kStuckNs = 1'500'000'000;
-constexpr int64_t kLatelyNs = 500'000'000;
+constexpr int64_t kAskNs = 500'000'000;
+constexpr int64_t kAskEveryNs = 200'000'000;
 
 }  // namespace
 
@@ -76,21 +78,32 @@ bool TcpWire::flush() {
   return isEmpty;
 }
 
-bool TcpWire::isStuck(const Lane& lane, int64_t nowNs) const {
-  if (lane.waitingSinceNs() == 0 || nowNs - lane.waitingSinceNs() < kStuckNs) return false;
-  return std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& other) {
-    return other.get() != &lane && !other->isBroken() &&
-           nowNs - other->lastProgressNs() < kLatelyNs;
-  });
+// What does a lane wait for, another one or the peer?
+void TcpWire::watch(int64_t nowNs) {
+  const auto waited = [nowNs](const auto& lane) {
+    return lane->waitingSinceNs() == 0 ? 0 : nowNs - lane->waitingSinceNs();
+  };
+  for (const auto& lane : lanes_) {
+    const int64_t since = lane->waitingSinceNs();
+    if (lane->isBroken() || waited(lane) < kAskNs) continue;
+    const bool hasOtherMoved = std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& other) {
+      return !other->isBroken() && other->lastProgressNs() > since + kAskNs;
+    });
+    if (waited(lane) > kStuckNs && hasOtherMoved) {
+      lane->breakOff({base::Code::kRemoteError, base::kErrTransportFailed,
+                      "it delivers nothing while other lanes do"});
+    } else if (nowNs - askedNs_ > kAskEveryNs) {
+      askedNs_ = nowNs;
+      for (const auto& other : lanes_) {
+        if (!other->isBroken() && waited(other) < kAskNs) other->ask();
+      }
+    }
+  }
 }
 
 void TcpWire::tend(bool isTick, int64_t nowNs) {
-  for (const auto& lane : lanes_) {
-    lane->acknowledge(isTick);
-    if (!isTick || lane->isBroken() || !isStuck(*lane, nowNs)) continue;
-    lane->breakOff({base::Code::kRemoteError, base::kErrTransportFailed,
-                    "it delivers nothing while other lanes do"});
-  }
+  for (const auto& lane : lanes_) lane->acknowledge(isTick);
+  if (isTick && lanes_.size() > 1) watch(nowNs);
   for (size_t i = lanes_.size(); i-- > 0;) {
     if (lanes_[i]->isBroken()) bury(i);
   }

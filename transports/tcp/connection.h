@@ -62,7 +62,7 @@ class TcpWire final : public Wire, public Lane::Owner {
 
  private:
   Lane* best() const;
-  bool isStuck(const Lane& lane, int64_t nowNs) const;
+  void watch(int64_t nowNs);
   void bury(size_t index);
 
   PacketPool& pool_;
@@ -71,6 +71,7 @@ class TcpWire final : public Wire, public Lane::Owner {
   const std::function<void()> onGone_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::deque<Outgoing> backlog_;  // before the first lane
+  int64_t askedNs_ = 0;
   bool isLost_ = false;
   bool hasArrived_ = false;
 };

@@ -48,6 +48,12 @@ Frame unpack(const LaneHeader& header) {
   return frame;
 }
 
+Frame emptyFrame() {
+  Frame frame;
+  frame.kind = FrameKind::kAcknowledge;
+  return frame;
+}
+
 Status unreachable(std::string_view why) {
   return {Code::kRemoteError, base::kErrTransportFailed, std::string(why)};
 }
@@ -106,12 +112,16 @@ std::vector<Outgoing> Lane::leftovers() {
   return left;
 }
 
-void Lane::send(const Frame& frame, SendBuffer* buffer) {
+void Lane::send(const Frame& frame, SendBuffer* buffer) { enqueue(frame, buffer, false); }
+
+void Lane::enqueue(const Frame& frame, SendBuffer* buffer, bool asks) {
   Sending& sending = queue_.emplace_back();
   sending.outgoing = {frame, buffer};
   sending.header = pack(frame);
-  sending.header.got = told_ = got_;
+  sending.header.got = got_;
+  sending.header.asks = asks ? 1 : 0;
   untoldBytes_ = 0;
+  isAsked_ = false;
   if (sealer_.has_value()) {
     auto* header = reinterpret_cast<std::byte*>(&sending.header);
     sending.headerTag = sealer_->seal(header, sizeof(sending.header));
@@ -278,6 +288,7 @@ bool Lane::startFrame() {
     return false;
   }
   learn(header.got);
+  isAsked_ |= header.asks != 0;
   const uint32_t bytes = incoming_.frame.bytes;
   incoming_.have = 0;
   incoming_.need = bytes == 0 ? 0 : bytes + (opener_.has_value() ? uint32_t{kTagBytes} : 0);
@@ -320,11 +331,11 @@ void Lane::learn(uint32_t got) {
 
 // An acknowledgement is a frame as well: of itself it calls for none.
 void Lane::acknowledge(bool isTick) {
-  if (!isOneOfSeveral_ || isBroken() || untoldBytes_ == 0) return;
-  if (!isTick && untoldBytes_ < kTellAfterBytes) return;
-  Frame frame;
-  frame.kind = FrameKind::kAcknowledge;
-  send(frame, nullptr);
+  if (!isOneOfSeveral_ || isBroken()) return;
+  const bool isDue = isTick ? isAsked_ || untoldBytes_ > 0 : untoldBytes_ >= kTellAfterBytes;
+  if (isDue) enqueue(emptyFrame(), nullptr, false);
 }
+
+void Lane::ask() { enqueue(emptyFrame(), nullptr, true); }
 
 }  // namespace tutti::transports::tcp

@@ -27,8 +27,8 @@ namespace tutti::transports::tcp {
 // The frame without its cookie, which a proven lane has no need of.
 struct LaneHeader {
   std::array<std::byte, sizeof(Frame) - sizeof(Cookie)> frame;
-  uint32_t got = 0;  // frames that the sender of this has got on this lane, modulo 2^32
-  uint32_t reserved = 0;
+  uint32_t got = 0;   // frames that the sender of this has got on this lane, modulo 2^32
+  uint32_t asks = 0;  // 1: to be told soon that this one was got
 };
 static_assert(sizeof(LaneHeader) == 64);
 
@@ -75,6 +75,8 @@ class Lane final : public EventHandler {
 
   // Says what has arrived, where that is overdue. `isTick`: also where little has.
   void acknowledge(bool isTick);
+  // Wants to hear something from the peer.
+  void ask();
 
   uint64_t outstandingBytes() const { return outstandingBytes_; }
   // Since when payloads are under way and none was acknowledged; 0: none is under way.
@@ -104,6 +106,7 @@ class Lane final : public EventHandler {
   };
 
   size_t headerBytes() const { return sizeof(LaneHeader) + (opener_.has_value() ? kTagBytes : 0); }
+  void enqueue(const Frame& frame, SendBuffer* buffer, bool asks);
   size_t fill(Sending& sending, iovec* pieces) const;
   void written(size_t bytes);
   void want(bool isWriting);
@@ -133,8 +136,8 @@ class Lane final : public EventHandler {
   size_t stagedTo_ = 0;
   Incoming incoming_;
   uint32_t got_ = 0;
-  uint32_t told_ = 0;
   uint64_t untoldBytes_ = 0;
+  bool isAsked_ = false;
   base::Status failure_;
   bool isClosedByPeer_ = false;
 };

@@ -24,6 +24,7 @@ class TcpContext final : public Context {
                                                     std::string_view peerAddress) override {
     return driver_->connect(peer, peerAddress);
   }
+  bool canEncrypt() const override { return true; }
   Driver* driver() override { return driver_.get(); }
 
  private:
