@@ -18,7 +18,9 @@ namespace {
 constexpr int64_t kPublishEveryNs = 20'000'000;
 // Buffers are of one size, but for messages that are longer than a slot.
 constexpr uint32_t kBufferBytes = static_cast<uint32_t>(ir::Limits::kFifoSlotBytes);
-constexpr uint32_t kTellAfter = ir::Limits::kFifoSlots / 2;
+// So many messages of a channel, and this part of the window in all, may be read without a word.
+constexpr uint32_t kTellAfter = 2 * ir::Limits::kFifoSlots;
+constexpr uint64_t kWindowParts = 4;
 // What a message takes of the window at least: short ones cost memory on both sides, too.
 constexpr uint32_t kLeastBytes = 4096;
 // The peer may have read as many as it has not told of yet: beside them the channel has its slots.
@@ -175,6 +177,7 @@ void MessageConnection::addReads(Frame& frame) {
     frame.read[frame.reads++] = {each.read, static_cast<uint8_t>(i), {}};
     --untold_;
   }
+  if (untold_ == 0) untoldBytes_ = 0;
 }
 
 void MessageConnection::flush() {
@@ -195,11 +198,15 @@ const Arrival* MessageConnection::front(int index) {
 
 void MessageConnection::pop(int index) {
   Channel& at = channel(index);
-  wire_->giveBack(at.incoming.front().token);
+  const Incoming& first = at.incoming.front();
+  untoldBytes_ += costOf(first.arrival.bytes);
+  wire_->giveBack(first.token);
   at.incoming.pop_front();
   if (at.told == at.read) ++untold_;
   ++at.read;
-  if (at.read - at.told >= kTellAfter) flush();
+  const bool isDue =
+      at.read - at.told >= kTellAfter || untoldBytes_ >= options_.windowBytes / kWindowParts;
+  if (isDue) flush();
 }
 
 // A peer that is of this communicator, and yet sends what can not be, is of another version.

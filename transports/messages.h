@@ -3,8 +3,8 @@
 // Credit. On each channel Limits::kFifoSlots messages may be under way, whatever happens on others
 // (Schedules are free of deadlocks with as many); beyond that all channels together may have
 // `windowBytes` under way, where a short message counts as 4 KiB. A message counts until the peer
-// has read it, which it says in its own frames; unless there are some anyway, after every other
-// message.
+// has read it, which it says in its own frames; unless there are some anyway, after 8 messages of a
+// channel or a quarter of the window.
 #pragma once
 
 #include <array>
@@ -95,7 +95,8 @@ class MessageConnection final : public Connection, public Remote, public Wire::S
   std::array<Channel, kAllChannels> channels_;
   uint64_t unreadBytes_ = 0;
   bool isHeardOf_ = false;
-  int untold_ = 0;    // channels whose `told` is behind
+  int untold_ = 0;  // channels whose `told` is behind
+  uint64_t untoldBytes_ = 0;
   int underWay_ = 0;  // frames that the wire has not sent
   std::vector<std::unique_ptr<SendBuffer>> buffers_;
   std::vector<SendBuffer*> free_;

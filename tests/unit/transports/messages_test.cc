@@ -95,7 +95,9 @@ class Messages : public testing::Test {
   }
 
   Line forth_, back_;
-  static constexpr uint64_t kWindow = 10 * 4096;  // ten short messages
+  static constexpr int kFits =
+      16;  // short messages into the window; after four read ones it is told
+  static constexpr uint64_t kWindow = kFits * 4096;
   End a_{0, forth_, back_, kWindow};
   End b_{1, back_, forth_, kWindow};
 };
@@ -123,16 +125,16 @@ TEST_F(Messages, ChannelsDoNotMix) {
 
 // A window that one channel has filled leaves every other its slots.
 TEST_F(Messages, EachChannelHasItsSlotsWhateverOthersHold) {
-  for (uint8_t i = 0; i < 10; ++i) ASSERT_TRUE(a_.send(0, i));
-  EXPECT_FALSE(a_.send(0, 10)) << "the window is under way";
+  for (uint8_t i = 0; i < kFits; ++i) ASSERT_TRUE(a_.send(0, i));
+  EXPECT_FALSE(a_.send(0, 99)) << "the window is under way";
   for (uint8_t i = 0; i < ir::Limits::kFifoSlots; ++i) EXPECT_TRUE(a_.send(1, i));
-  EXPECT_TRUE(a_.send(1, 8)) << "one may have been read without a word";
+  for (uint8_t i = 0; i < 7; ++i) EXPECT_TRUE(a_.send(1, i)) << "7 may be read without a word";
   EXPECT_FALSE(a_.send(1, 9));
 }
 
 // As many slots as Schedules need are free although the peer has not yet said what it has read.
 TEST_F(Messages, AWithheldAcknowledgementTakesNoSlot) {
-  for (uint8_t i = 0; i < 10; ++i) ASSERT_TRUE(a_.send(0, i));
+  for (uint8_t i = 0; i < kFits; ++i) ASSERT_TRUE(a_.send(0, i));
   ASSERT_TRUE(a_.send(1, 0));
   deliverAll(forth_, b_);
   EXPECT_EQ(b_.receive(1), 0);
@@ -149,7 +151,7 @@ TEST_F(Messages, ShortOnesFillTheWindowToo) {
     End b(1, back, forth, kWindow);
     int sent = 0;
     while (sent < 1000 && a.send(0, 1, bytes)) ++sent;
-    EXPECT_EQ(sent, 10) << bytes;
+    EXPECT_EQ(sent, kFits) << bytes;
     deliverAll(forth, b);
     while (b.receive(0) == 1) --sent;
     EXPECT_EQ(sent, 0) << bytes;
@@ -157,17 +159,29 @@ TEST_F(Messages, ShortOnesFillTheWindowToo) {
 }
 
 TEST_F(Messages, CreditComesBackOnceTheyWereRead) {
-  for (uint8_t i = 0; i < 10; ++i) ASSERT_TRUE(a_.send(0, i));
+  for (uint8_t i = 0; i < kFits; ++i) ASSERT_TRUE(a_.send(0, i));
   deliverAll(forth_, b_);
-  EXPECT_FALSE(a_.send(0, 10)) << "delivered is not read";
-  EXPECT_EQ(b_.receive(0), 0);
-  EXPECT_TRUE(back_.sent.empty()) << "one read message is not worth a frame";
-  EXPECT_EQ(b_.receive(0), 1);
+  EXPECT_FALSE(a_.send(0, 99)) << "delivered is not read";
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(b_.receive(0), i);
+  EXPECT_TRUE(back_.sent.empty()) << "less than a quarter of the window is not worth a frame";
+  EXPECT_EQ(b_.receive(0), 3);
   ASSERT_EQ(back_.sent.size(), 1u);
   deliverAll(back_, a_);
-  EXPECT_TRUE(a_.send(0, 10));
-  EXPECT_TRUE(a_.send(0, 11));
-  EXPECT_FALSE(a_.send(0, 12));
+  for (uint8_t i = 0; i < 4; ++i) EXPECT_TRUE(a_.send(0, i));
+  EXPECT_FALSE(a_.send(0, 99));
+}
+
+// Short ones in a long window, which they would never fill.
+TEST_F(Messages, CreditComesBackAfterEightOfAChannel) {
+  Line forth, back;
+  End a(0, forth, back);
+  End b(1, back, forth);
+  for (uint8_t i = 0; i < 8; ++i) ASSERT_TRUE(a.send(3, i));
+  deliverAll(forth, b);
+  for (int i = 0; i < 7; ++i) EXPECT_EQ(b.receive(3), i);
+  EXPECT_TRUE(back.sent.empty());
+  EXPECT_EQ(b.receive(3), 7);
+  EXPECT_EQ(back.sent.size(), 1u);
 }
 
 TEST_F(Messages, AcknowledgementsRideOnOtherFrames) {
@@ -190,14 +204,14 @@ TEST_F(Messages, AGreetingIsHeardAndCountsForNothing) {
 
 // An old acknowledgement that comes late takes nothing back.
 TEST_F(Messages, OldAcknowledgementsAreHarmless) {
-  for (uint8_t i = 0; i < 4; ++i) ASSERT_TRUE(a_.send(0, i));
+  for (uint8_t i = 0; i < 8; ++i) ASSERT_TRUE(a_.send(0, i));
   deliverAll(forth_, b_);
-  for (int i = 0; i < 4; ++i) EXPECT_EQ(b_.receive(0), i);
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(b_.receive(0), i);
   ASSERT_EQ(back_.sent.size(), 2u);
   deliver(back_, a_, 1);
   deliver(back_, a_, 0);
-  for (uint8_t i = 0; i < 10; ++i) EXPECT_TRUE(a_.send(0, i));
-  EXPECT_FALSE(a_.send(0, 11));
+  for (uint8_t i = 0; i < kFits; ++i) EXPECT_TRUE(a_.send(0, i));
+  EXPECT_FALSE(a_.send(0, 99));
 }
 
 TEST_F(Messages, ADoubleOrAFarAwayMessageIsDropped) {
