@@ -15,7 +15,11 @@ struct Nonce {
   explicit Nonce(uint64_t number) { std::memcpy(bytes, &number, sizeof(number)); }
 };
 
-unsigned char* raw(std::byte* data) { return reinterpret_cast<unsigned char*>(data); }
+// Also a frame without payload has a tag, and libsodium wants an address for it.
+unsigned char* raw(std::byte* data) {
+  static unsigned char nothing = 0;
+  return data == nullptr ? &nothing : reinterpret_cast<unsigned char*>(data);
+}
 const unsigned char* raw(const base::Key& key) {
   return reinterpret_cast<const unsigned char*>(key.data());
 }
