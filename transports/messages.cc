@@ -122,8 +122,9 @@ SendBuffer* MessageConnection::take(uint64_t bytes) {
   }
   auto& made = buffers_.emplace_back(std::make_unique<SendBuffer>());
   made->capacity = std::max(static_cast<uint32_t>(bytes), kBufferBytes);
-  made->memory = std::make_unique_for_overwrite<std::byte[]>(made->capacity);
-  made->data = made->memory.get();
+  made->memory =
+      std::make_unique_for_overwrite<std::byte[]>(SendBuffer::kHeadroom + size_t{made->capacity});
+  made->data = made->memory.get() + SendBuffer::kHeadroom;
   return made.get();
 }
 

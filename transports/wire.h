@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "src/base/status.h"
 
@@ -13,6 +15,14 @@ namespace tutti::transports {
 
 // Ties a frame to the communicator: what does not carry it is dropped.
 using Cookie = std::array<std::byte, 16>;
+
+// In a time that does not depend on where they differ.
+bool isSame(const Cookie& a, const Cookie& b);
+
+// Addresses of networks are bytes; between ranks they travel as text.
+std::string toHex(std::string_view bytes);
+// False where `text` is not what toHex writes of at least one byte.
+bool fromHex(std::string_view text, std::string& bytes);
 
 enum class FrameKind : uint8_t { kMessage = 1, kState = 2, kAcknowledge = 3 };
 
@@ -40,8 +50,11 @@ struct Frame {
 };
 static_assert(sizeof(Frame) == 72);
 
-// Memory for payloads that are on their way out.
+// Memory for payloads that are on their way out. Before `data` are kHeadroom bytes that are the
+// wire's: a frame and its payload in one piece.
 struct SendBuffer {
+  static constexpr uint32_t kHeadroom = 128;
+
   std::unique_ptr<std::byte[]> memory;
   std::byte* data = nullptr;
   uint32_t capacity = 0;

@@ -23,33 +23,6 @@ constexpr int64_t kMostCloseNs = 200'000'000;
 constexpr uint32_t kMostEager = static_cast<uint32_t>(ir::Limits::kFifoSlotBytes);
 constexpr int kMostProgress = 64;  // calls in a row, so that what arrived is worked on
 
-bool isSame(const Cookie& a, const Cookie& b) {
-  std::byte difference{0};
-  for (size_t i = 0; i < a.size(); ++i) difference |= a[i] ^ b[i];
-  return difference == std::byte{0};
-}
-
-std::string toHex(const void* bytes, size_t count) {
-  std::string text;
-  for (size_t i = 0; i < count; ++i) {
-    text += fmt::format("{:02x}", static_cast<const unsigned char*>(bytes)[i]);
-  }
-  return text;
-}
-
-bool fromHex(std::string_view text, std::string& bytes) {
-  const auto digit = [](char c) { return c >= 'a' ? c - 'a' + 10 : c - '0'; };
-  const auto isDigit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  if (text.empty() || text.size() % 2 != 0 || !std::all_of(text.begin(), text.end(), isDigit)) {
-    return false;
-  }
-  bytes.clear();
-  for (size_t i = 0; i < text.size(); i += 2) {
-    bytes += static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1]));
-  }
-  return true;
-}
-
 }  // namespace
 
 base::Result<std::unique_ptr<Worker>> Worker::open(const Ucp& ucp, const ContextOptions& options) {
@@ -85,7 +58,7 @@ Status Worker::start() {
   if (const auto s = ucp_.workerGetAddress(worker_, &address, &bytes); s != UCS_OK) {
     return failure(ucp_, "finding out the worker's address", s);
   }
-  address_ = toHex(address, bytes);
+  address_ = toHex({reinterpret_cast<const char*>(address), bytes});
   ucp_.workerReleaseAddress(worker_, address);
   return {};
 }
