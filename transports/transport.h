@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "src/base/status.h"
 #include "src/device/device.h"
@@ -45,12 +46,13 @@ class Connection {
 // What a Context is made for.
 struct ContextOptions {
   ir::Rank rank = 0;
-  SegmentView segment;               // this rank's own
-  device::ShareHandle segmentShare;  // how another process opens it
-  std::byte token[32] = {};          // every segment of this communicator carries it
-  bool allowCopy = true;             // TUTTI_CMA_DISABLE is not set
-  uint64_t windowBytes = 2 << 20;    // TUTTI_NET_WINDOW
-  Cookie cookie = {};                // what comes over a network for this communicator carries it
+  SegmentView segment;                 // this rank's own
+  device::ShareHandle segmentShare;    // how another process opens it
+  std::byte token[32] = {};            // every segment of this communicator carries it
+  bool allowCopy = true;               // TUTTI_CMA_DISABLE is not set
+  uint64_t windowBytes = 2 << 20;      // TUTTI_NET_WINDOW
+  Cookie cookie = {};                  // what comes over a network for this communicator carries it
+  std::vector<std::string> addresses;  // where peers reach this host over IP, best first
 };
 
 class Context {

@@ -26,9 +26,13 @@ bool Address::isLoopback() const {
 }
 
 std::string Address::toString() const {
+  return family == 6 ? fmt::format("[{}]:{}", host(), port) : fmt::format("{}:{}", host(), port);
+}
+
+std::string Address::host() const {
   char text[INET6_ADDRSTRLEN] = "none";
   inet_ntop(family == 4 ? AF_INET : AF_INET6, bytes.data(), text, sizeof text);
-  return family == 6 ? fmt::format("[{}]:{}", text, port) : fmt::format("{}:{}", text, port);
+  return text;
 }
 
 socklen_t Address::toSocket(sockaddr_storage& storage) const {

@@ -25,6 +25,7 @@ struct Address {
 
   bool isLoopback() const;
   std::string toString() const;  // "10.0.0.1:4711", "[fd00::1]:4711"
+  std::string host() const;      // "10.0.0.1", "fd00::1"
 
   // Fills `storage` for the socket calls and returns the length used.
   socklen_t toSocket(sockaddr_storage& storage) const;

@@ -12,6 +12,7 @@
 #include "src/base/errors.h"
 #include "src/base/host.h"
 #include "src/base/log.h"
+#include "src/bootstrap/interfaces.h"
 #include "src/comm/communicator.h"
 #include "src/comm/probe.h"
 #include "src/device/registry.h"
@@ -149,6 +150,10 @@ void Communicator::openTransports(bool isNetwork) {
   options.allowCopy = !base::processConfig().get(base::param::kCmaDisable);
   options.windowBytes = base::processConfig().get(base::param::kNetWindow);
   std::copy_n(networkToken.begin(), options.cookie.size(), options.cookie.begin());
+  // Control connections came about by the same addresses, so there are some.
+  if (const auto addresses = bootstrap::addressesToOffer(); isNetwork && addresses.isOk()) {
+    for (const auto& address : *addresses) options.addresses.push_back(address.host());
+  }
   for (const auto* backend : transports::builtinBackends()) {
     if (backend->isNetwork() != isNetwork || !isTransportAllowed(*backend)) continue;
     auto context = backend->open(options);
