@@ -19,7 +19,8 @@ class Backend {
   virtual std::string_view name() const = 0;
   // One line for people: what it does and whether it can work in this process.
   virtual std::string describe() const = 0;
-  // Larger is preferred where several reach a peer; Context::preference may know better.
+  // As this host looks; larger is preferred where several reach a peer, and opened first. Its
+  // Context::preference may know better.
   virtual int preference() const = 0;
   // Opened only where some ranks of a communicator are not reached otherwise.
   virtual bool isNetwork() const { return false; }

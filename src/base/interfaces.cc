@@ -11,7 +11,9 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include "src/base/descriptors.h"
 #include "src/base/read_file.h"
@@ -81,6 +83,17 @@ bool isInterfaceChosen(std::string_view list, std::string_view name) {
 bool isBridgeName(std::string_view name) {
   return name.starts_with("docker") || name.starts_with("virbr") || name.starts_with("br-") ||
          name.starts_with("veth");
+}
+
+std::vector<std::string> rdmaDevices() {
+  std::vector<std::string> names;
+  for (const char* kind : {"/sys/class/infiniband", "/sys/class/cxi"}) {
+    std::error_code error;
+    std::filesystem::directory_iterator at(kind, error);
+    for (; !error && at != end(at); at.increment(error)) names.push_back(at->path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 int interfaceSpeed(const std::string& name) {

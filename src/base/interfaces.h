@@ -32,6 +32,10 @@ bool isInterfaceChosen(std::string_view list, std::string_view name);
 // rarely reach it.
 bool isBridgeName(std::string_view name);
 
+// The devices that move data between hosts without the kernel, as it lists them, sorted: "mlx5_0",
+// "efa_0", "cxi0".
+std::vector<std::string> rdmaDevices();
+
 // What the interface's link runs at, in Mb/s, as the kernel says; 0 where it does not.
 int interfaceSpeed(const std::string& name);
 

@@ -1,5 +1,6 @@
 """Tutti across hosts: right results over every layout, over a cable that loses packets, and a dead
 host that is named.  collectives_test.py FOLDER: the programs of perf/."""
+import ctypes
 import io
 import json
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import hosts as fixture
 from hosts import Hosts
 
+LIBFABRIC = {"TUTTI_TRANSPORTS": "ofi"}
 PROGRAMS = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build/release/bin").resolve()
 
 
@@ -27,10 +29,21 @@ def best_rate(text):
     return max(float(columns[3]), float(columns[7]))
 
 
+def has(library):
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+needs_libfabric = unittest.skipUnless(has("libfabric.so.1"), "no libfabric")
+
+
 class Collectives(unittest.TestCase):
-    def check(self, hosts, program, largest):
+    def check(self, hosts, program, largest, env=None):
         out = io.StringIO()
-        code = hosts.run_all(arguments(program, largest), timeout=60, out=out)
+        code = hosts.run_all(arguments(program, largest), timeout=60, out=out, env=env)
         self.assertEqual(code, 0, f"{program} on {hosts.layout.name}\n{out.getvalue()}")
         self.assertIn("Out of bounds values : 0 OK", out.getvalue())
 
@@ -99,10 +112,27 @@ class Collectives(unittest.TestCase):
             self.assertIn("Out of bounds values : 0 OK", texts[0][0])
             self.assertIn("it delivers nothing while other lanes do", texts[0][1] + texts[1][1])
 
+
+    @needs_libfabric
+    def test_libfabric(self):
+        """Any of its providers for TCP; in the triangle a host has several addresses."""
+        with Hosts("star:1,1,0.25") as hosts:
+            self.check(hosts, "all_reduce_perf", "2M", LIBFABRIC)
+            self.check(hosts, "alltoall_perf", "2M", {**LIBFABRIC, "TUTTI_OFI_PROVIDER": "tcp"})
+        with Hosts("triangle") as hosts:
+            self.check(hosts, "all_reduce_perf", "128K", LIBFABRIC)
+
     def test_a_dead_host_is_named(self):
+        self.check_dead_host({})
+
+    @needs_libfabric
+    def test_a_dead_host_is_named_over_libfabric(self):
+        self.check_dead_host({**LIBFABRIC, "TUTTI_OFI_PROVIDER": "tcp"})
+
+    def check_dead_host(self, env):
         with Hosts("star:1,1,1") as hosts:
             running = [hosts.start(rank, [PROGRAMS / "all_reduce_perf", "-b", "4K", "-e", "4K",
-                                          "-n", "1000000", "-T", "20"], mine, text=True,
+                                          "-n", "1000000", "-T", "20"], {**mine, **env}, text=True,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
                        for rank, mine in enumerate(hosts.ranks())]
             time.sleep(2)

@@ -2,27 +2,19 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <filesystem>
 #include <string>
-#include <system_error>
-#include <vector>
 
+#include "src/base/interfaces.h"
 #include "transports/registry.h"
 #include "transports/ucx/connection.h"
 
 namespace tutti::transports::ucx {
 namespace {
 
-// "mlx5_0"
-std::vector<std::string> rdmaDevices() {
-  std::vector<std::string> names;
-  std::error_code error;
-  std::filesystem::directory_iterator at("/sys/class/infiniband", error);
-  for (; !error && at != end(at); at.increment(error)) names.push_back(at->path().filename());
-  std::sort(names.begin(), names.end());
-  return names;
-}
+// Before and after the transport `tcp` (20), which over TCP does better; and no stranger gets at
+// its ports.
+constexpr int kFast = 30;
+constexpr int kPlain = 15;
 
 class UcxContext final : public Context {
  public:
@@ -39,10 +31,8 @@ class UcxContext final : public Context {
                                                     std::string_view peerAddress) override {
     return worker_->connect(peer, peerAddress);
   }
-  // Over TCP, the transport of that name does better, and no stranger gets at its ports.
-  int preference(int usual) const override { return rdmaDevices().empty() ? usual - 15 : usual; }
   std::string note() const override {
-    const auto devices = rdmaDevices();
+    const auto devices = base::rdmaDevices();
     return devices.empty() ? "no RDMA device" : fmt::format("{}", fmt::join(devices, " "));
   }
   Driver* driver() override { return worker_.get(); }
@@ -61,7 +51,7 @@ class UcxBackend final : public Backend {
     }
     return fmt::format("other hosts over UCX {}", opened->versionString());
   }
-  int preference() const override { return 30; }
+  int preference() const override { return base::rdmaDevices().empty() ? kPlain : kFast; }
   bool isNetwork() const override { return true; }
   base::Result<std::unique_ptr<Context>> open(const ContextOptions& options) const override {
     const auto& opened = library();
