@@ -53,6 +53,8 @@ struct ContextOptions {
   uint64_t windowBytes = 2 << 20;      // TUTTI_NET_WINDOW
   Cookie cookie = {};                  // what comes over a network for this communicator carries it
   std::vector<std::string> addresses;  // where peers reach this host over IP, best first
+  // Whence peers may come that are reached over networks: "10.0.0.1:0", "[fd00::1]:0"; port 0.
+  std::vector<std::string> peerHosts;
 };
 
 class Context {
@@ -74,6 +76,14 @@ class Context {
   virtual std::string address() const = 0;
   virtual base::Result<std::unique_ptr<Connection>> connect(ir::Rank peer,
                                                             std::string_view peerAddress) = 0;
+  // Of networks to whose ports strangers may come. Once connect() was called for all peers: how
+  // each peer knows this rank's connections to it, by rank; empty where it needs not. Then, before
+  // the driver is first used, admit gets what each of them says to this rank. May wait for what is
+  // on its way, a second at most.
+  virtual std::vector<std::string> introductions() { return {}; }
+  virtual void admit(const std::vector<std::string>& introductions) {
+    static_cast<void>(introductions);
+  }
   // Of Contexts whose connections need somebody to move their messages; null of others.
   virtual Driver* driver() { return nullptr; }
 };

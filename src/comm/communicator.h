@@ -132,6 +132,7 @@ class Communicator {
   base::Status exchange();
   base::Status compareFabrics(const std::vector<std::pair<std::string, std::string>>& all) const;
   base::Status connect();
+  base::Status introduce();
   base::Status greet();
   base::Status agree();
   void startEngine();
@@ -156,6 +157,7 @@ class Communicator {
   nlohmann::json offers(bool isNetwork) const;
   void learn(const nlohmann::json& offers, bool isNetwork);
   bool isAllReached() const;
+  std::vector<std::string> peerHosts() const;
   // The best transport between two ranks, null if none.
   const OpenTransport* best(ir::Rank a, ir::Rank b) const;
 
@@ -166,6 +168,8 @@ class Communicator {
   std::unique_ptr<bootstrap::ControlPlane> control_;
   std::unique_ptr<transports::OwnSegment> segment_;
   std::vector<OpenTransport> transports_;
+  std::vector<std::vector<std::string>> hostAddresses_;               // by rank
+  bool usesNetworks_ = false;                                         // the same on all ranks
   std::vector<std::unique_ptr<transports::Connection>> connections_;  // by rank
   std::unique_ptr<executor::Engine> engine_;
   PlanCache plans_;

@@ -107,6 +107,7 @@ base::Result<std::unique_ptr<Communicator>> Communicator::create(
   TUTTI_RETURN_IF_ERROR(guard(communicator->exchange()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->exchangeNetworks()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->connect()));
+  TUTTI_RETURN_IF_ERROR(guard(communicator->introduce()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->greet()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->agree()));
   communicator->startEngine();
@@ -138,6 +139,19 @@ Status Communicator::openSegment() {
   return {};
 }
 
+// The addresses of this host, with port 0.
+std::vector<std::string> ownAddresses() {
+  std::vector<std::string> addresses;
+  const auto interfaces = bootstrap::listInterfaces();
+  if (!interfaces.isOk()) return addresses;
+  for (const auto& interface : *interfaces) {
+    if (interface.isUp && !interface.address.isLoopback()) {
+      addresses.push_back(interface.address.toString());
+    }
+  }
+  return addresses;
+}
+
 // Those that cross networks, or those that do not.
 void Communicator::openTransports(bool isNetwork) {
   const auto token = control_->deriveToken("segment");
@@ -148,6 +162,7 @@ void Communicator::openTransports(bool isNetwork) {
   options.segmentShare = segment_->share();
   std::memcpy(options.token, token.data(), sizeof(options.token));
   options.allowCopy = !base::processConfig().get(base::param::kCmaDisable);
+  if (isNetwork) options.peerHosts = peerHosts();
   options.windowBytes = base::processConfig().get(base::param::kNetWindow);
   std::copy_n(networkToken.begin(), options.cookie.size(), options.cookie.begin());
   // Control connections came about by the same addresses, so there are some.
@@ -209,6 +224,7 @@ Status Communicator::exchange() {
                {"cores", topology::usableCores()},
                {"coreSet", topology::coreSetDigest()}};
   mine["transports"] = offers(false);
+  mine["addresses"] = ownAddresses();
   const auto text = mine.dump(-1, ' ', false, json::error_handler_t::replace);
   TUTTI_ASSIGN_OR_RETURN(const auto all, control_->allGather(text));
   std::vector<std::string> settings;
@@ -230,6 +246,7 @@ Status Communicator::exchange() {
     settings.push_back(theirs.value("settings", ""));
     fabrics.emplace_back(theirs.value("fabric", ""), theirs.value("fabricText", ""));
     world_.ranks.push_back(std::move(info));
+    hostAddresses_.push_back(theirs.value("addresses", std::vector<std::string>{}));
     learn(theirs.value("transports", json::object()), false);
   }
   for (ir::Rank rank = 1; rank < world_.size(); ++rank) {
@@ -258,10 +275,25 @@ bool Communicator::isAllReached() const {
   return true;
 }
 
+// Whence those come who do not reach this rank otherwise.
+std::vector<std::string> Communicator::peerHosts() const {
+  std::vector<std::string> hosts;
+  const auto& own = hostAddresses_[static_cast<size_t>(rank_)];
+  for (ir::Rank peer = 0; peer < world_.size(); ++peer) {
+    if (peer == rank_ || best(rank_, peer) != nullptr) continue;
+    const auto& theirs = hostAddresses_[static_cast<size_t>(peer)];
+    hosts.insert(hosts.end(), theirs.begin(), theirs.end());
+    if (theirs != own) continue;
+    hosts.insert(hosts.end(), {"127.0.0.1:0", "[::1]:0"});
+  }
+  return hosts;
+}
+
 // Networks cost time and threads to open: only where some ranks do not share memory. All ranks
 // judge alike, for all know all descriptors.
 Status Communicator::exchangeNetworks() {
   if (isAllReached()) return {};
+  usesNetworks_ = true;
   openTransports(true);
   const std::string& wanted = base::processConfig().get(base::param::kNet);
   const bool hasNetwork = std::any_of(transports_.begin(), transports_.end(),
@@ -370,6 +402,30 @@ void Communicator::warnOfPlainText() const {
         describeRank(peer), transport->name);
     return;
   }
+}
+
+// So that transports know their peers' connections from strangers'.
+Status Communicator::introduce() {
+  if (!usesNetworks_) return {};
+  json mine = json::object();
+  for (const auto& transport : transports_) {
+    if (transport.isNetwork) mine[transport.name] = transport.context->introductions();
+  }
+  TUTTI_ASSIGN_OR_RETURN(const auto all, control_->allGather(mine.dump()));
+  std::map<std::string, std::vector<std::string>> toMe;  // by transport, then by rank
+  for (ir::Rank rank = 0; rank < world_.size(); ++rank) {
+    const json theirs = json::parse(all[static_cast<size_t>(rank)], nullptr, false);
+    if (!theirs.is_object()) return foreignVersion(rank, "introductions");
+    for (const auto& transport : transports_) {
+      const auto texts = theirs.value(transport.name, std::vector<std::string>{});
+      const bool hasText = texts.size() == static_cast<size_t>(world_.size());
+      toMe[transport.name].push_back(hasText ? texts[static_cast<size_t>(rank_)] : "");
+    }
+  }
+  for (const auto& transport : transports_) {
+    if (transport.isNetwork) transport.context->admit(toMe[transport.name]);
+  }
+  return {};
 }
 
 // Networks make their connections at the first message, and need both ends for that. Where it takes

@@ -40,6 +40,24 @@ def has(library):
 needs_libfabric = unittest.skipUnless(has("libfabric.so.1"), "no libfabric")
 
 
+# Tries ports of an address.
+KNOCK = """
+import socket, sys
+for port in sys.argv[2:]:
+    try:
+        socket.create_connection((sys.argv[1], int(port)), 0.5).sendall(b"x" * 100)
+        print("connected")
+    except OSError as error:
+        print(error)
+"""
+
+
+def listening(hosts, host):
+    """The addresses and ports where somebody listens there."""
+    lines = hosts.run(host, ["ss", "-Hltn"]).stdout.splitlines()
+    return [line.split()[3].rsplit(":", 1) for line in lines]
+
+
 class Collectives(unittest.TestCase):
     def check(self, hosts, program, largest, env=None):
         out = io.StringIO()
@@ -121,6 +139,24 @@ class Collectives(unittest.TestCase):
             self.check(hosts, "alltoall_perf", "2M", {**LIBFABRIC, "TUTTI_OFI_PROVIDER": "tcp"})
         with Hosts("triangle") as hosts:
             self.check(hosts, "all_reduce_perf", "128K", LIBFABRIC)
+    def test_strangers_do_not_come_in(self):
+        """Neither from a host of the communicator nor from another one."""
+        with Hosts("star:1,1,1") as hosts:
+            call = [PROGRAMS / "all_reduce_perf", "-b", "4K", "-e", "4K", "-n", "1000000",
+                    "-T", "20"]
+            ranks = [{**mine, "TUTTI_SIZE": "2", "TUTTI_NET": "ucx"} for mine in hosts.ranks()[:2]]
+            running = [hosts.start(rank, call, mine, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL) for rank, mine in enumerate(ranks)]
+            time.sleep(2)
+            ports = [port for address, port in listening(hosts, 0) if address == hosts.address(0)]
+            self.assertTrue(ports, "UCX listens at the host's address")
+            for host in (1, 2):
+                done = hosts.run(host, [sys.executable, "-c", KNOCK, hosts.address(0), *ports])
+                self.assertEqual(done.stdout, "timed out\n" * len(ports), done.stderr)
+            self.assertEqual([rank.poll() for rank in running], [None, None])
+            hosts.clear()
+            for rank in running:
+                rank.wait(10)
 
     def test_a_dead_host_is_named(self):
         self.check_dead_host({})

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 
 #include "src/base/clock.h"
+#include "src/base/config.h"
 #include "src/base/errors.h"
+#include "src/base/log.h"
 
 namespace tutti::transports::ucx {
 
@@ -21,7 +24,15 @@ constexpr int64_t kMostCloseNs = 200'000'000;
 // Credit bounds what is under way, so receivers need not be asked first (UCX's rendezvous): of 32
 // KiB over loopback TCP that took four times as long.
 constexpr uint32_t kMostEager = static_cast<uint32_t>(ir::Limits::kFifoSlotBytes);
+constexpr int64_t kLookEveryNs = 100'000'000;
+constexpr char kDoorMark = '@';    // between UCX's address and where it listens
 constexpr int kMostProgress = 64;  // calls in a row, so that what arrived is worked on
+
+void warnOfOpenPorts() {
+  TUTTI_LOG_WARN(
+      "the kernel takes no filters for UCX's TCP ports: whoever can connect to them can end this "
+      "process or write to its memory; keep strangers off the network");
+}
 
 }  // namespace
 
@@ -34,12 +45,7 @@ base::Result<std::unique_ptr<Worker>> Worker::open(const Ucp& ucp, const Context
 Status Worker::start() {
   peers_.resize(static_cast<size_t>(options_.segment.size));
   TUTTI_ASSIGN_OR_RETURN(ucp_context_h context, ucx::context(ucp_));
-  ucp_worker_params_t workerParams{};
-  workerParams.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE;
-  workerParams.thread_mode = UCS_THREAD_MODE_SERIALIZED;
-  if (const auto s = ucp_.workerCreate(context, &workerParams, &worker_); s != UCS_OK) {
-    return failure(ucp_, "making a worker", s);
-  }
+  TUTTI_RETURN_IF_ERROR(listen(context));
   ucp_am_handler_param_t handler{};
   handler.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_FLAGS |
                        UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG;
@@ -53,25 +59,46 @@ Status Worker::start() {
   if (const auto s = ucp_.workerGetEfd(worker_, &eventDescriptor_); s != UCS_OK) {
     return failure(ucp_, "waiting for events", s);
   }
+  return {};
+}
+
+Status Worker::listen(ucp_context_h context) {
+  static std::mutex oneAtATime;
+  const std::lock_guard lock(oneAtATime);
+  if (base::processConfig().get(base::param::kUcxGuard)) guard_.emplace();
+  ucp_worker_params_t params{};
+  params.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE;
+  params.thread_mode = UCS_THREAD_MODE_SERIALIZED;
+  if (const auto s = ucp_.workerCreate(context, &params, &worker_); s != UCS_OK) {
+    return failure(ucp_, "making a worker", s);
+  }
   ucp_address_t* address = nullptr;
   size_t bytes = 0;
   if (const auto s = ucp_.workerGetAddress(worker_, &address, &bytes); s != UCS_OK) {
     return failure(ucp_, "finding out the worker's address", s);
   }
   address_ = toHex({reinterpret_cast<const char*>(address), bytes});
+  if (guard_) {
+    SocketEnds hosts;
+    for (const std::string& host : options_.peerHosts) hosts.merge(parseList(host));
+    if (!guard_->shut({reinterpret_cast<const char*>(address), bytes}, hosts)) warnOfOpenPorts();
+    address_ += fmt::format("{}{}", kDoorMark, listOf(guard_->doors()));
+  }
   ucp_.workerReleaseAddress(worker_, address);
   return {};
 }
 
 Worker::~Worker() {
   if (worker_ == nullptr) return;
+  if (!hasAdmitted_) admit(SocketEnds{});
   waitFor(flush_, kMostCloseNs);
   ucp_.workerDestroy(worker_);
 }
 
 base::Result<std::unique_ptr<Connection>> Worker::connect(ir::Rank peer, std::string_view text) {
+  const size_t mark = std::min(text.find(kDoorMark), text.size());
   std::string address;
-  if (!fromHex(text, address)) {
+  if (!fromHex(text.substr(0, mark), address)) {
     return Status(Code::kInternalError, base::kErrInternal,
                   fmt::format("rank {} sent a malformed ucx address", peer));
   }
@@ -83,14 +110,48 @@ base::Result<std::unique_ptr<Connection>> Worker::connect(ir::Rank peer, std::st
   auto connection = std::make_unique<MessageConnection>(options);
   auto wire = std::make_unique<UcxWire>(*this, *connection, peer);
   TUTTI_RETURN_IF_ERROR(wire->open(address));
-  peers_[static_cast<size_t>(peer)] = {connection.get(), wire.get()};
+  peers_[static_cast<size_t>(peer)] = {connection.get(), wire.get(),
+                                       parseList(text.substr(std::min(mark + 1, text.size())))};
   connection->attach(std::move(wire));
   return std::unique_ptr<Connection>(std::move(connection));
 }
 
+std::vector<std::string> Worker::introductions() const {
+  std::vector<SocketEnds> doors;
+  for (const Peer& peer : peers_) doors.push_back(peer.doors);
+  std::vector<std::string> texts;
+  for (const SocketEnds& ends : introductionsTo(doors)) texts.push_back(listOf(ends));
+  return texts;
+}
+
+void Worker::admit(const std::vector<std::string>& introductions) {
+  SocketEnds ends;
+  for (const std::string& text : introductions) ends.merge(parseList(text));
+  admit(ends);
+}
+
+void Worker::admit(const SocketEnds& introduced) {
+  hasAdmitted_ = true;
+  if (guard_ && !guard_->admit(introduced)) warnOfOpenPorts();
+}
+
+void Worker::look() {
+  const int64_t now = base::nowNs();
+  if (now - lookedNs_ < kLookEveryNs) return;
+  lookedNs_ = now;
+  if (!guard_->look()) warnOfOpenPorts();
+}
+
+// Here and nowhere else UCX reads what came over its connections.
+unsigned Worker::advance() {
+  if (!hasAdmitted_) admit(SocketEnds{});
+  return ucp_.workerProgress(worker_);
+}
+
 bool Worker::progress() {
   hasArrived_ = false;
-  for (int i = 0; i < kMostProgress && ucp_.workerProgress(worker_) != 0; ++i) {
+  if (guard_ && guard_->isWaiting()) look();
+  for (int i = 0; i < kMostProgress && advance() != 0; ++i) {
   }
   return hasArrived_;
 }
@@ -103,11 +164,11 @@ bool Worker::settle() {
     isSending |= peer.connection != nullptr && peer.connection->isSending();
   }
   if (isSending) {
-    ucp_.workerProgress(worker_);
+    advance();
     return false;
   }
   if (flush_ != nullptr) {
-    ucp_.workerProgress(worker_);
+    advance();
     if (ucp_.requestCheckStatus(flush_) == UCS_INPROGRESS) return false;
     ucp_.requestFree(flush_);
     flush_ = nullptr;
@@ -158,7 +219,7 @@ void Worker::waitFor(ucs_status_ptr_t request, int64_t mostNs) {
   const int64_t until = base::nowNs() + mostNs;
   while (ucp_.requestCheckStatus(request) == UCS_INPROGRESS) {
     if (base::nowNs() > until) break;
-    ucp_.workerProgress(worker_);
+    advance();
   }
   ucp_.requestFree(request);
 }

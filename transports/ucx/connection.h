@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "transports/messages.h"
 #include "transports/transport.h"
+#include "transports/ucx/guard.h"
 #include "transports/ucx/library.h"
 
 namespace tutti::transports::ucx {
@@ -24,6 +26,9 @@ class Worker final : public Driver {
 
   const std::string& address() const { return address_; }
   base::Result<std::unique_ptr<Connection>> connect(ir::Rank peer, std::string_view address);
+  // As Context's.
+  std::vector<std::string> introductions() const;
+  void admit(const std::vector<std::string>& introductions);
 
   // ---- Driver ----
   bool progress() override;
@@ -46,10 +51,15 @@ class Worker final : public Driver {
   struct Peer {
     MessageConnection* connection = nullptr;
     UcxWire* wire = nullptr;
+    SocketEnds doors;
   };
 
   Worker(const Ucp& ucp, const ContextOptions& options) : ucp_(ucp), options_(options) {}
   base::Status start();
+  base::Status listen(ucp_context_h context);
+  void admit(const SocketEnds& introduced);
+  void look();
+  unsigned advance();
   Transfer* take();
   void release(Transfer* transfer);
   void detach(UcxWire* wire);
@@ -69,6 +79,9 @@ class Worker final : public Driver {
   ucp_worker_h worker_ = nullptr;
   int eventDescriptor_ = -1;
   std::string address_;
+  std::optional<Guard> guard_;  // none: TUTTI_UCX_GUARD is off
+  bool hasAdmitted_ = false;
+  int64_t lookedNs_ = 0;
   std::vector<Peer> peers_;  // by rank
   bool hasArrived_ = false;
   bool isDirty_ = false;              // something was sent since the last flush

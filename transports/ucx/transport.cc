@@ -35,6 +35,10 @@ class UcxContext final : public Context {
     const auto devices = base::rdmaDevices();
     return devices.empty() ? "no RDMA device" : fmt::format("{}", fmt::join(devices, " "));
   }
+  std::vector<std::string> introductions() override { return worker_->introductions(); }
+  void admit(const std::vector<std::string>& introductions) override {
+    worker_->admit(introductions);
+  }
   Driver* driver() override { return worker_.get(); }
 
  private:
