@@ -119,4 +119,10 @@ std::optional<Config::Environment> environmentOf(pid_t process);
 // but these). Compares without regard to case.
 bool isAllowedByList(std::string_view list, std::string_view word);
 
+// Whether a device's name is in a list "[^][=]a,b", as NCCL_SOCKET_IFNAME: names that start with a
+// or b; with = exactly a or b; with ^ all but these. An empty list takes every name.
+bool isNameChosen(std::string_view list, std::string_view name);
+// The same for a port of a device, as NCCL_IB_HCA: "a:1" takes only that port.
+bool isPortChosen(std::string_view list, std::string_view name, int port);
+
 }  // namespace tutti::base

@@ -114,4 +114,41 @@ bool isAllowedByList(std::string_view list, std::string_view word) {
   return isNegated;
 }
 
+namespace {
+
+template <typename Matches>
+bool isAnyChosen(std::string_view list, const Matches& matches) {
+  if (list.empty()) return true;
+  const bool isNegated = list.front() == '^';
+  if (isNegated) list.remove_prefix(1);
+  const bool isExact = !list.empty() && list.front() == '=';
+  if (isExact) list.remove_prefix(1);
+  while (!list.empty()) {
+    const size_t comma = std::min(list.find(','), list.size());
+    const std::string_view item = list.substr(0, comma);
+    if (!item.empty() && matches(item, isExact)) return !isNegated;
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return isNegated;
+}
+
+bool isNamed(std::string_view item, bool isExact, std::string_view name) {
+  return isExact ? name == item : name.starts_with(item);
+}
+
+}  // namespace
+
+bool isNameChosen(std::string_view list, std::string_view name) {
+  return isAnyChosen(
+      list, [name](std::string_view item, bool isExact) { return isNamed(item, isExact, name); });
+}
+
+bool isPortChosen(std::string_view list, std::string_view name, int port) {
+  return isAnyChosen(list, [name, port](std::string_view item, bool isExact) {
+    const size_t colon = std::min(item.find(':'), item.size());
+    const bool isPort = colon == item.size() || item.substr(colon + 1) == std::to_string(port);
+    return isPort && isNamed(item.substr(0, colon), isExact, name);
+  });
+}
+
 }  // namespace tutti::base

@@ -65,21 +65,6 @@ Result<std::vector<NetworkInterface>> listNetworkInterfaces() {
   return interfaces;
 }
 
-bool isInterfaceChosen(std::string_view list, std::string_view name) {
-  if (list.empty()) return true;
-  const bool isNegated = list.front() == '^';
-  if (isNegated) list.remove_prefix(1);
-  const bool isExact = !list.empty() && list.front() == '=';
-  if (isExact) list.remove_prefix(1);
-  while (!list.empty()) {
-    const size_t comma = std::min(list.find(','), list.size());
-    const std::string_view item = list.substr(0, comma);
-    if (!item.empty() && (isExact ? name == item : name.starts_with(item))) return !isNegated;
-    list.remove_prefix(std::min(comma + 1, list.size()));
-  }
-  return isNegated;
-}
-
 bool isBridgeName(std::string_view name) {
   return name.starts_with("docker") || name.starts_with("virbr") || name.starts_with("br-") ||
          name.starts_with("veth");

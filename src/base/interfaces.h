@@ -24,10 +24,6 @@ struct NetworkInterface {
 // are left out: they mean nothing without the interface of the reader.
 Result<std::vector<NetworkInterface>> listNetworkInterfaces();
 
-// Whether a name is in a list "[^][=]a,b": names that start with a or b; with = exactly a or b;
-// with ^ all but these. An empty list takes every name.
-bool isInterfaceChosen(std::string_view list, std::string_view name);
-
 // Made for containers and virtual machines of this host (docker*, virbr*, br-*, veth*): other hosts
 // rarely reach it.
 bool isBridgeName(std::string_view name);

@@ -60,7 +60,7 @@ base::Result<std::vector<Address>> chooseAddresses(const std::vector<Interface>&
   std::vector<Interface> usable;
   bool hasLoopback = false;
   for (const Interface& interface : interfaces) {
-    const bool isChosen = interface.isUp && base::isInterfaceChosen(list, interface.name) &&
+    const bool isChosen = interface.isUp && base::isNameChosen(list, interface.name) &&
                           isFamilyChosen(family, interface.address);
     if (!isChosen) continue;
     hasLoopback |= interface.address.isLoopback();

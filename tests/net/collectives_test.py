@@ -139,6 +139,29 @@ class Collectives(unittest.TestCase):
             self.check(hosts, "alltoall_perf", "2M", {**LIBFABRIC, "TUTTI_OFI_PROVIDER": "tcp"})
         with Hosts("triangle") as hosts:
             self.check(hosts, "all_reduce_perf", "128K", LIBFABRIC)
+
+
+    def test_uses_the_chosen_interface(self):
+        """Hosts of the triangle have two cables; h0 and h1 share the first."""
+        with Hosts("triangle") as hosts:
+            call = [PROGRAMS / "all_reduce_perf", "-b", "4K", "-e", "4K", "-n", "1000000",
+                    "-T", "20"]
+            for chosen, expected in ((("=to-h1", "=to-h0"), {"10.77.1.1"}),
+                                     (("^lo", "^lo"), {"10.77.1.1", "10.77.2.1"})):
+                ranks = [{**mine, "TUTTI_SIZE": "2", "TUTTI_NET": "ucx",
+                          "TUTTI_SOCKET_IFNAME": name}
+                         for mine, name in zip(hosts.ranks(), chosen)]
+                running = [hosts.start(rank, call, mine, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL)
+                           for rank, mine in enumerate(ranks)]
+                time.sleep(2)
+                found = {address for address, _ in listening(hosts, 0) if address[0] == "1"}
+                self.assertEqual(found, expected)
+                self.assertEqual([rank.poll() for rank in running], [None, None])
+                hosts.clear()
+                for rank in running:
+                    rank.wait(10)
+
     def test_strangers_do_not_come_in(self):
         """Neither from a host of the communicator nor from another one."""
         with Hosts("star:1,1,1") as hosts:

@@ -10,6 +10,8 @@
 #include <set>
 #include <utility>
 
+#include "src/base/config.h"
+
 namespace tutti::transports::tcp {
 
 using nlohmann::json;
@@ -152,8 +154,7 @@ std::vector<Place> placesOf(const std::vector<base::NetworkInterface>& interface
                             std::string_view list, std::string_view family) {
   std::vector<base::NetworkInterface> usable;
   for (const auto& each : interfaces) {
-    const bool isWanted = each.isUp && !each.isLoopback &&
-                          base::isInterfaceChosen(list, each.name) &&
+    const bool isWanted = each.isUp && !each.isLoopback && base::isNameChosen(list, each.name) &&
                           isFamilyChosen(family, each.address.ss_family);
     if (isWanted) usable.push_back(each);
   }

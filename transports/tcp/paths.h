@@ -41,7 +41,7 @@ struct Home {
   static std::optional<Home> parse(std::string_view text);
 };
 
-// The places to offer: one of each interface that is up and chosen by `list` (isInterfaceChosen)
+// The places to offer: one of each interface that is up and chosen by `list` (base::isNameChosen)
 // and `family` ("AF_INET", "AF_INET6" or empty), IPv4 before IPv6; bridges only where `list` names
 // them or there is nothing else.
 std::vector<Place> placesOf(const std::vector<base::NetworkInterface>& interfaces,

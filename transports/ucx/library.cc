@@ -10,6 +10,7 @@
 #include "src/base/errors.h"
 #include "src/base/fork.h"
 #include "src/device/library.h"
+#include "transports/ucx/devices.h"
 
 namespace tutti::transports::ucx {
 namespace {
@@ -56,7 +57,16 @@ base::Result<Ucp> open() {
   return ucp;
 }
 
+base::Result<std::string> netDevices() {
+  const auto& settings = base::processConfig();
+  const std::string& own = settings.get(base::param::kUcxNetDevices);
+  if (!own.empty()) return own;
+  return chooseDevices(listDevices(), settings.get(base::param::kSocketIfname),
+                       settings.get(base::param::kIbHca));
+}
+
 base::Result<ucp_context_h> makeContext(const Ucp& ucp) {
+  TUTTI_ASSIGN_OR_RETURN(const std::string devices, netDevices());
   ucp_config_t* config = nullptr;
   if (const auto status = ucp.configRead(nullptr, nullptr, &config); status != UCS_OK) {
     return failure(ucp, "reading its settings", status);
@@ -66,6 +76,9 @@ base::Result<ucp_context_h> makeContext(const Ucp& ucp) {
   const std::string& segment = settings.get(base::param::kUcxTcpSegment);
   for (const char* name : {"TX_SEG_SIZE", "RX_SEG_SIZE"}) {
     static_cast<void>(ucp.configModify(config, name, segment.c_str()));
+  }
+  if (!devices.empty()) {
+    static_cast<void>(ucp.configModify(config, "NET_DEVICES", devices.c_str()));
   }
   ucp_params_t params{};
   params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_MT_WORKERS_SHARED;

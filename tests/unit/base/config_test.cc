@@ -142,6 +142,26 @@ TEST(Config, AllowList) {
   EXPECT_FALSE(isAllowedByList("sh", "shm"));
 }
 
+TEST(Config, DeviceLists) {
+  EXPECT_TRUE(isNameChosen("", "eth0"));
+  EXPECT_TRUE(isNameChosen("eth", "eth0"));
+  EXPECT_TRUE(isNameChosen("ib,eth", "eth0"));
+  EXPECT_FALSE(isNameChosen("ib", "eth0"));
+  EXPECT_FALSE(isNameChosen("=eth", "eth0"));
+  EXPECT_TRUE(isNameChosen("=ib0,eth0", "eth0"));
+  EXPECT_FALSE(isNameChosen("^eth", "eth0"));
+  EXPECT_TRUE(isNameChosen("^ib,lo", "eth0"));
+  EXPECT_TRUE(isNameChosen("^=eth", "eth0"));
+  EXPECT_FALSE(isNameChosen("^=ib0,eth0", "eth0"));
+  EXPECT_TRUE(isPortChosen("", "mlx5_0", 1));
+  EXPECT_TRUE(isPortChosen("hfi,mlx5:1", "mlx5_0", 1));
+  EXPECT_FALSE(isPortChosen("hfi,mlx5:1", "mlx5_0", 2));
+  EXPECT_FALSE(isPortChosen("hfi,mlx5:1", "mlx5_0", 11));
+  EXPECT_FALSE(isPortChosen("=mlx5:1", "mlx5_0", 1));
+  EXPECT_FALSE(isPortChosen("^mlx5_0:1", "mlx5_0", 1));
+  EXPECT_TRUE(isPortChosen("^mlx5_0:1", "mlx5_0", 2));
+}
+
 TEST(Config, EnvironmentOfAnotherProcess) {
   const auto own = environmentOf(getpid());
   ASSERT_TRUE(own.has_value());

@@ -45,19 +45,6 @@ TEST(Address, SocketRoundTrip) {
   EXPECT_EQ(Address::fromSocket(reinterpret_cast<sockaddr*>(&storage)), v4("10.1.2.3"));
 }
 
-TEST(Interfaces, ListGrammar) {
-  EXPECT_TRUE(base::isInterfaceChosen("", "eth0"));
-  EXPECT_TRUE(base::isInterfaceChosen("eth", "eth0"));
-  EXPECT_TRUE(base::isInterfaceChosen("ib,eth", "eth0"));
-  EXPECT_FALSE(base::isInterfaceChosen("ib", "eth0"));
-  EXPECT_FALSE(base::isInterfaceChosen("=eth", "eth0"));
-  EXPECT_TRUE(base::isInterfaceChosen("=ib0,eth0", "eth0"));
-  EXPECT_FALSE(base::isInterfaceChosen("^eth", "eth0"));
-  EXPECT_TRUE(base::isInterfaceChosen("^ib,lo", "eth0"));
-  EXPECT_TRUE(base::isInterfaceChosen("^=eth", "eth0"));
-  EXPECT_FALSE(base::isInterfaceChosen("^=ib0,eth0", "eth0"));
-}
-
 const std::vector<Interface> kHost = {
     {"lo", v4("127.0.0.1"), true},        {"docker0", v4("172.17.0.1"), true},
     {"eth0", v4("10.0.0.5"), true},       {"eth0", v6("fd00::5"), true},
