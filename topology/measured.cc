@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+
+#include "topology/rounding.h"
 
 namespace tutti::topology {
 namespace {
@@ -14,8 +15,6 @@ constexpr int64_t kNearlyAll = 700;
 // Lines are apart if using all at a time gives each this part of what it has alone. Behind a common
 // line it is half or less for the host whose line is the slowest.
 constexpr int64_t kIndependent = 700;
-// Rates closer than this are taken for equal.
-constexpr int64_t kEqual = 120;
 
 bool isAtLeast(int64_t value, int64_t permille, int64_t of) {
   return value * 1000 >= of * permille;  // below 2^63: see kMostCapacity
@@ -46,34 +45,6 @@ bool areNear(const MeasuredHosts& hosts, int a, int b) {
 }
 
 constexpr int64_t kMicrosecond = 1000;
-
-// Gives rates that are nearly equal the same value, and all few digits.
-class Rounding {
- public:
-  void add(int64_t rate) { rates_.push_back(rate); }
-
-  int64_t operator()(int64_t rate) const { return equal_.at(rate); }
-
-  void settle() {
-    std::sort(rates_.begin(), rates_.end());
-    for (size_t begin = 0; begin < rates_.size();) {
-      size_t end = begin;
-      while (end < rates_.size() && isAtLeast(rates_[begin], 1000 - kEqual, rates_[end])) ++end;
-      const int64_t middle = twoDigits(rates_[begin + (end - begin) / 2]);
-      for (; begin < end; ++begin) equal_[rates_[begin]] = middle;
-    }
-  }
-
- private:
-  static int64_t twoDigits(int64_t rate) {
-    int64_t unit = 1;
-    while (rate / unit >= 1000) unit *= 10;
-    return std::max<int64_t>(1, (rate + unit / 2) / unit * unit);
-  }
-
-  std::vector<int64_t> rates_;
-  std::map<int64_t, int64_t> equal_;
-};
 
 // Collects lines first, so that their rates can be rounded together.
 class FabricBuilder {

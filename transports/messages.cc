@@ -147,6 +147,7 @@ void MessageConnection::send(int index, uint64_t bytes, uint64_t tag) {
   frame.bytes = static_cast<uint32_t>(bytes);
   frame.number = at.sent++;
   frame.tag = tag;
+  if (bytes >= ArrivalMeter::kLeastBytes) frame.sentUs = ArrivalMeter::stampOf(base::nowNs());
   at.unread.push_back(costOf(bytes));
   unreadBytes_ += costOf(bytes);
   transmit(frame, std::exchange(at.reserved, nullptr));
@@ -216,6 +217,9 @@ bool MessageConnection::arrived(const Frame& frame, std::byte* data, void* token
   learnReads(frame);
   if (frame.kind == FrameKind::kState) learnState(frame, data);
   if (frame.kind != FrameKind::kMessage || frame.channel >= kAllChannels) return false;
+  if (frame.bytes >= ArrivalMeter::kLeastBytes && presence_ != nullptr) {
+    meter_.add(frame.bytes, frame.sentUs, *presence_);
+  }
   Channel& at = channel(frame.channel);
   const uint32_t ahead = frame.number - at.read;
   if (ahead >= kMostAhead) return false;  // read before

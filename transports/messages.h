@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "src/ir/schedule.h"
+#include "transports/meter.h"
 #include "transports/remote.h"
 #include "transports/transport.h"
 #include "transports/wire.h"
@@ -55,6 +56,8 @@ class MessageConnection final : public Connection, public Remote, public Wire::S
   bool isHeardOf() const override { return isHeardOf_; }
   void publish(bool isUrgent) override;
   base::Status failure() const override { return failure_; }
+  void follow(const Presence* presence) override { presence_ = presence; }
+  Arrivals arrivals() const override { return meter_.read(); }
 
   // ---- Wire::Sink ----
   void sent(SendBuffer* buffer) override;
@@ -103,6 +106,8 @@ class MessageConnection final : public Connection, public Remote, public Wire::S
   std::unique_ptr<Published> published_;  // what the peer was told last
   int64_t publishedNs_ = 0;
   base::Status failure_;
+  const Presence* presence_ = nullptr;
+  ArrivalMeter meter_;
   std::unique_ptr<Wire> wire_;  // gone first: it calls back
 };
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "src/base/status.h"
+#include "transports/meter.h"
 
 namespace tutti::transports {
 
@@ -43,6 +44,12 @@ class Remote {
 
   // Why the peer can not be reached any more, or ok.
   virtual base::Status failure() const = 0;
+
+  // Measures how fast messages come from now on; null: no more. `presence` is of the thread that
+  // uses this.
+  virtual void follow(const Presence* presence) = 0;
+  // What it measured. Any thread.
+  virtual Arrivals arrivals() const = 0;
 };
 
 // What moves the messages of all connections of one Context. One thread at a time, the same as its

@@ -47,8 +47,10 @@ struct Frame {
   uint32_t number = 0;  // of the message in its channel, modulo 2^32
   uint64_t tag = 0;
   Read read[kMostReads] = {};
+  uint32_t sentUs = 0;  // of a long message: by the sender's clock (meter.h)
+  uint32_t unused = 0;
 };
-static_assert(sizeof(Frame) == 72);
+static_assert(sizeof(Frame) == 80);
 
 // Memory for payloads that are on their way out. Before `data` are kHeadroom bytes that are the
 // wire's: a frame and its payload in one piece.

@@ -57,6 +57,12 @@ class ControlPlaneHandle final : public ControlPlane {
   void announceLeave() override {
     if (isUsable()) plane_->announceLeave();
   }
+  void listen(NoteListener* listener, std::chrono::milliseconds tick) override {
+    if (isUsable()) plane_->listen(listener, tick);
+  }
+  void note(std::string_view text) override {
+    if (isUsable()) plane_->note(text);
+  }
 
  private:
   bool isUsable() const { return plane_->reactor().isOfThisProcess(); }

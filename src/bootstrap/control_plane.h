@@ -52,6 +52,15 @@ struct PeerFailure {
   std::string reason;    // "process 4711 on host a exited", "no sign of life for 30 s" ...
 };
 
+// Who reads the notes that ranks send each other beside the exchanges. Called on the control
+// plane's own thread, which serves all communicators of the process: it must not block.
+class NoteListener {
+ public:
+  virtual ~NoteListener() = default;
+  virtual void onNote(int from, std::string_view text) = 0;
+  virtual void onTick() = 0;
+};
+
 // A resource: one owner, neither copied nor moved. join and allGather block their calling thread
 // and are called by one thread at a time; the other methods may be called by any thread at any
 // time.
@@ -85,6 +94,14 @@ class ControlPlane {
   // Tells all peers that this rank gives up and why; their failure() then names this rank. Does not
   // block for longer than 100 ms.
   virtual void announceAbort(std::string_view reason) = 0;
+
+  // Calls `listener` from now on, onTick so often; null: nobody, and none is inside when this
+  // returns. Notes that come while nobody listens are lost.
+  virtual void listen(NoteListener* listener, std::chrono::milliseconds tick) = 0;
+
+  // Sends a note, from rank 0 to all others and from these to rank 0; two of one rank arrive in
+  // their order. Does not block, and nobody says whether it arrived.
+  virtual void note(std::string_view text) = 0;
 
   // Tells all peers that this rank leaves in order, so that closing is no failure. Destroying the
   // object without it looks like a death to the peers.

@@ -24,11 +24,12 @@ enum FrameType : uint8_t {
   kFrameParent = 6,   // Invitation: all have registered, go there
   kFrameRefused = 7,  // Status: this init has failed
   // in the tree
-  kFrameAttach = 8,     // child -> parent: PeerIdentity
-  kFrameValues = 9,     // values of an allGather
-  kFrameFailure = 10,   // u32 rank, u8 isAbort, reason
-  kFrameLeave = 11,     // u32 rank
-  kFrameHeartbeat = 12  // empty
+  kFrameAttach = 8,      // child -> parent: PeerIdentity
+  kFrameValues = 9,      // values of an allGather
+  kFrameFailure = 10,    // u32 rank, u8 isAbort, reason
+  kFrameLeave = 11,      // u32 rank
+  kFrameHeartbeat = 12,  // empty
+  kFrameNote = 13        // u32 rank that it is from, text; up to rank 0, or down to all
 };
 
 struct PeerIdentity {

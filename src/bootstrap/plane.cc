@@ -218,6 +218,19 @@ void Plane::announceLeave() {
   reactor_.call([&] { onLeave(nullptr, rank_); });
 }
 
+void Plane::listen(NoteListener* listener, std::chrono::milliseconds tick) {
+  reactor_.call([&] {
+    reactor_.cancel(tickTimer_);
+    listener_ = listener;
+    tickNs_ = tick.count() * kMs;
+    if (listener_ != nullptr) scheduleTick();
+  });
+}
+
+void Plane::note(std::string_view text) {
+  reactor_.post([self = shared_from_this(), text = std::string(text)] { self->sendNote(text); });
+}
+
 void Plane::release() {
   waitForFlush();
   reactor_.call([&] {

@@ -41,6 +41,8 @@ class Plane : public Channel::Listener, public std::enable_shared_from_this<Plan
   std::optional<PeerFailure> failure() const;
   void announceAbort(std::string_view reason);
   void announceLeave();
+  void listen(NoteListener* listener, std::chrono::milliseconds tick);
+  void note(std::string_view text);
   // The last call. In a child after fork nothing may be touched; see ControlPlaneHandle.
   void release();
 
@@ -108,6 +110,9 @@ class Plane : public Channel::Listener, public std::enable_shared_from_this<Plan
   void onLeave(const Channel* from, int rank);
   void recordFailure(const Channel* from, int rank, FailureKind kind, const std::string& reason);
   void spread(const Channel* except, uint8_t type, std::string payload, bool isUrgent);
+  void sendNote(const std::string& text);
+  void onNote(const Link& from, std::string_view payload);
+  void scheduleTick();
   void beat();
   void scheduleBeat();
   void endIfUnneeded();
@@ -162,6 +167,9 @@ class Plane : public Channel::Listener, public std::enable_shared_from_this<Plan
   std::set<int> failed_;
   std::set<int> left_;
   int firstLeft_ = -1;  // others that leave may do so because of it
+  NoteListener* listener_ = nullptr;
+  uint64_t tickTimer_ = 0;
+  int64_t tickNs_ = 0;
   uint64_t beatTimer_ = 0;
   int64_t beatNs_ = 0;
   int64_t joinedNs_ = 0;

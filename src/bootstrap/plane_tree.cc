@@ -56,6 +56,8 @@ void Plane::onLinkFrame(const Link& link, uint8_t type, std::string_view payload
     onValues(link, payload);
   } else if (type == kFrameFailure) {
     onFailureFrame(*link.channel, payload);
+  } else if (type == kFrameNote) {
+    onNote(link, payload);
   } else if (type == kFrameLeave) {
     onLeave(link.channel.get(), static_cast<int>(in.u32()));
   } else if (type == kFrameAsk && !link.isParent) {
@@ -209,6 +211,40 @@ void Plane::onMissing(std::string_view payload) {
   if (!isAwaited) return;
   missing_ = missing->ranks;
   changed_.notify_all();
+}
+
+// ---- Notes ----
+
+void Plane::sendNote(const std::string& text) {
+  if (isClosed_) return;
+  WireWriter out;
+  out.u32(static_cast<uint32_t>(rank_));
+  out.text(text);
+  if (rank_ == 0) return spread(nullptr, kFrameNote, out.take(), false);
+  sendUp(kFrameNote, out.take());
+}
+
+void Plane::onNote(const Link& from, std::string_view payload) {
+  const bool isUpward = !from.isParent;
+  if (isUpward && rank_ != 0) return sendUp(kFrameNote, std::string(payload));
+  if (!isUpward) spread(from.channel.get(), kFrameNote, std::string(payload), false);
+  WireReader in(payload);
+  const uint32_t rank = in.u32();
+  const std::string_view text = in.text();
+  if (listener_ == nullptr || !in.isGood() || rank >= static_cast<uint32_t>(size_)) return;
+  const base::LogRankScope scope(rank_);
+  listener_->onNote(static_cast<int>(rank), text);
+}
+
+void Plane::scheduleTick() {
+  const std::weak_ptr<Plane> self = weak_from_this();
+  tickTimer_ = reactor_.at(base::nowNs() + tickNs_, [self] {
+    const auto plane = self.lock();
+    if (!plane || plane->isClosed_ || plane->listener_ == nullptr) return;
+    const base::LogRankScope scope(plane->rank_);
+    plane->listener_->onTick();
+    plane->scheduleTick();
+  });
 }
 
 // ---- Failures ----

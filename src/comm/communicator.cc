@@ -48,6 +48,7 @@ bool movesNothing(const ir::Call& call) {
 }  // namespace
 
 Communicator::~Communicator() {
+  replanner_.reset();
   engine_.reset();  // nothing moves any more before what it uses goes
   if (control_ != nullptr) control_->announceLeave();
 }
@@ -72,6 +73,7 @@ base::Result<executor::Operation*> Communicator::start(Work& work, std::vector<S
   if (engine_->hasFailed()) [[unlikely]] {
     return engine_->failure().withContext("the communicator failed before");
   }
+  TUTTI_RETURN_IF_ERROR(enterPlan());
   TUTTI_ASSIGN_OR_RETURN(executor::Request request, requestFor(work));
   const bool isAsync = work.stream != nullptr || !config_.isBlocking;
   if (!isAsync) return engine_->start(std::move(request));
@@ -102,7 +104,10 @@ base::Result<std::shared_ptr<const executor::Programs>> Communicator::programsFo
     const Work& work) {
   const auto keep = [&](executor::Programs&& made) {
     auto programs = std::make_shared<const executor::Programs>(std::move(made));
-    if (work.table.counts.empty()) plans_.insert(work.call, programs);
+    if (work.table.counts.empty()) {
+      const std::lock_guard lock(plansMutex_);
+      plans_.insert(work.call, programs);
+    }
     return programs;
   };
   if (movesNothing(work.call)) return keep({executor::placeholder(work.call), nullptr, nullptr});
@@ -156,6 +161,7 @@ base::Result<executor::Programs> Communicator::programsOf(const Algorithms::Matc
 
 Status Communicator::finalize() {
   engine_->drainAsync();
+  if (replanner_ != nullptr) replanner_->stop();
   const Status status = engine_->failure();
   engine_->leave();
   control_->announceLeave();

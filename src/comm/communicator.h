@@ -23,6 +23,7 @@
 #include "src/comm/fabric.h"
 #include "src/comm/plan_cache.h"
 #include "src/comm/red_ops.h"
+#include "src/comm/replanner.h"
 #include "src/device/device.h"
 #include "src/executor/engine.h"
 #include "src/ir/call.h"
@@ -98,6 +99,7 @@ class Communicator {
   // has to go the long way.
   std::optional<base::Status> runAtOnce(const Work& work) {
     if (work.stream != nullptr || !config_.isBlocking || !work.table.counts.empty()) return {};
+    if (replanner_ != nullptr && !replanner_->gate().pass(engine_->nextNumber())) return {};
     const auto& programs = plans_.find(work.call);
     if (programs == nullptr || !engine_->isIdle() || engine_->hasFailed()) return {};
     return engine_->run(*programs, work.input, work.output, work.factor);
@@ -137,6 +139,9 @@ class Communicator {
   base::Status agree();
   void startEngine();
   base::Status probe();
+  base::Status watchLinks();
+  base::Status enterPlan();
+  void goOver(Switch&& due);
   base::Status externalFailure() const;
   base::Result<ir::Plan> planFor(const ir::Call& call, const plan::Options& options);
   base::Result<std::shared_ptr<const executor::Programs>> programsFor(const Work& work);
@@ -176,7 +181,17 @@ class Communicator {
   RedOps redOps_;
   uint64_t bytesOfSegment_ = 0;
   Algorithms algorithms_;
-  std::unique_ptr<Fabric> fabric_;  // null: plans follow from the World alone
+  std::unique_ptr<Fabric> fabric_;        // null: plans follow from the World alone
+  std::unique_ptr<Replanner> replanner_;  // null: the fabric stays as it was at first
+
+  // The first plans hold from operation 1 on.
+  struct Generation {
+    int number = 0;
+    uint64_t from = 1;
+    std::string reason;
+  };
+  Generation generation_;
+  std::mutex plansMutex_;  // of plans_, fabric_, generation_: where they change, and in describe
 };
 
 }  // namespace tutti::comm

@@ -104,6 +104,7 @@ std::string Communicator::describe() {
                      {"device", info.device},
                      {"path", transport == nullptr ? "self" : transport->name}});
   }
+  const std::lock_guard lock(plansMutex_);
   json plans = json::array();
   plans_.forEach([&](const executor::Programs& programs) {
     plans.push_back({{"call", ir::toString(programs.main.call)},
@@ -122,6 +123,10 @@ std::string Communicator::describe() {
       {"fabric", fabric_ == nullptr ? "" : fabric_->text()},
       {"topology",
        fabric_ == nullptr ? json() : json::parse(topology::toJson(fabric_->topology()))},
+      {"plan_generation",
+       {{"number", generation_.number},
+        {"from_operation", generation_.from},
+        {"reason", generation_.reason}}},
       {"kernel_copies", world_.canCopyPeer},
       {"ranks_per_core", world_.ranksPerCore()},
       {"ranks", ranks},

@@ -94,6 +94,13 @@ std::unique_ptr<Fabric> Fabric::ofMeasured(topology::Topology topology) {
   return std::unique_ptr<Fabric>(new Fabric(std::move(topology), std::move(text)));
 }
 
+std::unique_ptr<Fabric> Fabric::ofReplanned(topology::Topology topology, int generation) {
+  std::string text =
+      fmt::format("the fabric as links carry it (generation {}, {} ranks, digest {:016x})",
+                  generation, topology.ranks().size(), topology.digest());
+  return std::unique_ptr<Fabric>(new Fabric(std::move(topology), std::move(text)));
+}
+
 uint64_t Fabric::digest() const {
   return base::hash64(topology_.digest(), static_cast<uint64_t>(plan::kPlannerVersion));
 }

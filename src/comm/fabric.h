@@ -33,6 +33,9 @@ class Fabric {
   // What was measured between the hosts of a communicator, the same on all its ranks.
   static std::unique_ptr<Fabric> ofMeasured(topology::Topology topology);
 
+  // What ranks agreed on in the course of a run, for the `generation`th time.
+  static std::unique_ptr<Fabric> ofReplanned(topology::Topology topology, int generation);
+
   const topology::Topology& topology() const { return topology_; }
 
   // Of what ranks must have alike: the fabric and the planner.

@@ -43,9 +43,12 @@ Status foreignVersion(ir::Rank rank, std::string_view what) {
 std::string sharedSettings(const Algorithms& algorithms) {
   const auto& config = base::processConfig();
   const auto& algorithm = config.get(base::param::kAlgo);
-  return fmt::format("TUTTI_ALGO={} TUTTI_CHUNK={} TUTTI_PROBE={} {}",
-                     algorithm.empty() ? "(unset)" : algorithm, config.get(base::param::kChunk),
-                     config.get(base::param::kProbe) ? 1 : 0, algorithms.text());
+  return fmt::format(
+      "TUTTI_ALGO={} TUTTI_CHUNK={} TUTTI_PROBE={} TUTTI_REPLAN={} "
+      "TUTTI_REPLAN_DRILL={} {}",
+      algorithm.empty() ? "(unset)" : algorithm, config.get(base::param::kChunk),
+      config.get(base::param::kProbe) ? 1 : 0, config.get(base::param::kReplan),
+      config.at(base::param::kReplanDrill).text, algorithms.text());
 }
 
 // NCCL's words for its own two.
@@ -112,6 +115,7 @@ base::Result<std::unique_ptr<Communicator>> Communicator::create(
   TUTTI_RETURN_IF_ERROR(guard(communicator->agree()));
   communicator->startEngine();
   TUTTI_RETURN_IF_ERROR(guard(communicator->probe()));
+  TUTTI_RETURN_IF_ERROR(guard(communicator->watchLinks()));
   communicator->logSummary(static_cast<double>(base::nowNs() - start) * 1e-9);
   return communicator;
 }

@@ -32,6 +32,11 @@ class PlanCache {
     return entry;
   }
 
+  void clear() {
+    entries_ = {};
+    last_ = nullptr;
+  }
+
   template <typename Visit>
   void forEach(Visit visit) const {
     for (const auto& entry : entries_) {

@@ -31,6 +31,7 @@ Engine::Engine(EngineOptions options)
     peer.segment = connection->segment();
     peer.remote = connection->remote();
     hasMapped_ |= peer.remote == nullptr;
+    if (peer.remote != nullptr) peer.remote->follow(&presence_);
   }
   transports::prepareSleeping();
 }
@@ -41,6 +42,9 @@ Engine::~Engine() {
   const std::lock_guard lock(mutex_);
   failLocked(failure());
   finishAsync();
+  for (auto& peer : peers_) {
+    if (peer.remote != nullptr) peer.remote->follow(nullptr);
+  }
 }
 
 Operation* Engine::take() {

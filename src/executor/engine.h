@@ -27,6 +27,7 @@
 #include "src/executor/operation.h"
 #include "src/executor/program.h"
 #include "transports/mapped.h"
+#include "transports/meter.h"
 #include "transports/transport.h"
 
 namespace tutti::executor {
@@ -107,6 +108,9 @@ class Engine {
   bool hasAsync() const { return asyncCount_.load(std::memory_order_acquire) > 0; }
   // Blocks until no asynchronous operation is left, or the engine failed.
   void drainAsync();
+
+  // The number of the collective that is started next. The thread that starts them.
+  uint64_t nextNumber() const { return nextNumber_; }
 
   // Where a driver of this engine sleeps.
   transports::Bell& bell() { return options_.segment.header().bell; }
@@ -287,6 +291,7 @@ class Engine {
   std::atomic<int> asyncCount_{0};
   bool isSettling_ = false;  // counted in asyncCount_: the drivers' messages are still leaving
   bool hasMapped_ = false;   // peers that ring the bell
+  transports::Presence presence_;  // of whoever drives this; under mutex_ while there is async work
   std::atomic<bool> failed_{false};
   mutable std::mutex failureMutex_;
   base::Status failure_;

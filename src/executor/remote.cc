@@ -47,6 +47,8 @@ bool Engine::isClear(const Operation& operation, ir::Rank rank) const {
 }
 
 bool Engine::moveMessages() {
+  if (options_.drivers.empty()) return false;
+  presence_.look(base::nowNs());
   bool hasArrived = false;
   for (auto* driver : options_.drivers) hasArrived |= driver->progress();
   return hasArrived;
@@ -92,6 +94,7 @@ void Engine::sleep(uint64_t nanoseconds) {
   const timespec timeout{static_cast<time_t>(most / 1'000'000'000),
                          static_cast<long>(most % 1'000'000'000)};
   ppoll(descriptors.data(), descriptors.size(), &timeout, nullptr);
+  presence_.stay(base::nowNs());
 }
 
 // Says so after all else: what was said before may come later.

@@ -1,0 +1,44 @@
+#include "transports/meter.h"
+
+namespace tutti::transports {
+
+namespace {
+
+// Clocks drift apart by some ten millionths.
+constexpr int64_t kMostDrift = 10'000;  // one part of so many
+
+}  // namespace
+
+void ArrivalMeter::learnShift(uint32_t shift, int64_t nowNs) {
+  const auto drifted = static_cast<uint32_t>((nowNs - shiftNs_) / 1000 / kMostDrift);
+  if (isKnown_ && static_cast<int32_t>(shift - (shift_ + drifted)) >= 0) {
+    if (drifted == 0) return;
+    shift_ += drifted;
+    shiftNs_ = nowNs;
+    return;
+  }
+  isKnown_ = true;
+  shift_ = shift;
+  shiftNs_ = nowNs;
+}
+
+void ArrivalMeter::add(uint32_t bytes, uint32_t sentUs, const Presence& presence) {
+  if (!presence.isSettled()) {
+    lastNs_ = 0;
+    return;
+  }
+  const int64_t nowNs = presence.nowNs();
+  learnShift(stampOf(nowNs) - sentUs, nowNs);
+  const bool isTogether = nowNs == lastNs_;  // found by the same look as the one before
+  const auto early = static_cast<int32_t>(stampOf(earliestNs_) - (sentUs + shift_));
+  wasQueued_ = lastNs_ != 0 && (isTogether ? wasQueued_ : early >= 0);
+  if (wasQueued_) {
+    // One thread writes.
+    bytes_.store(bytes_.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+    ns_.store(ns_.load(std::memory_order_relaxed) + nowNs - lastNs_, std::memory_order_relaxed);
+  }
+  lastNs_ = nowNs;
+  earliestNs_ = presence.beforeNs();
+}
+
+}  // namespace tutti::transports
