@@ -14,16 +14,39 @@ namespace {
 // That a link is fast, few messages prove; but not one or two, which may have passed in a burst.
 constexpr uint64_t kEnoughBytes = 1 << 20;
 
+bool isAlike(int64_t ns, int64_t longestNs) { return 2 * ns >= longestNs; }
+
 int64_t rateOfFlow(uint64_t bytes, int64_t ns) {
   return static_cast<int64_t>(bytes) * 1'000'000 / std::max<int64_t>(1, ns);
 }
 
 // What was seen of one link.
 struct Use {
-  uint64_t bytes = 0;
-  int64_t longestNs = 0;  // of any flow: at most so long was it the link that they waited for
-  int64_t fastest = 0;    // of any flow with enough bytes
-  int64_t carried = 0;    // kB/s, at least as much as it was
+  std::vector<ObservedFlow> flows;
+  int64_t longestNs = 0;
+  int64_t carried = 0;  // kB/s, by all flows together
+
+  void add(const ObservedFlow& flow) {
+    flows.push_back(flow);
+    longestNs = std::max(longestNs, flow.ns);
+  }
+  // Of any flow that shows it.
+  int64_t fastest() const {
+    int64_t most = 0;
+    for (const ObservedFlow& flow : flows) {
+      if (flow.bytes >= kEnoughBytes) most = std::max(most, rateOfFlow(flow.bytes, flow.ns));
+    }
+    return most;
+  }
+  // All flows together. Those that waited for about as long are taken to have done so at the same
+  // time.
+  int64_t sum() const {
+    int64_t sum = 0;
+    for (const ObservedFlow& flow : flows) {
+      sum += rateOfFlow(flow.bytes, isAlike(flow.ns, longestNs) ? flow.ns : longestNs);
+    }
+    return sum;
+  }
 };
 
 class Blame {
@@ -36,30 +59,23 @@ class Blame {
     for (const ObservedFlow& flow : flows) {
       if (flow.bytes == 0 || flow.ns <= 0) continue;
       TUTTI_ASSIGN_OR_RETURN(auto links, routes.find(flow.from, flow.to, 0, 0));
-      for (const LinkIndex link : links) {
-        Use& use = useOf(link);
-        use.bytes += flow.bytes;
-        use.longestNs = std::max(use.longestNs, flow.ns);
-        if (flow.bytes < kEnoughBytes) continue;
-        use.fastest = std::max(use.fastest, rateOfFlow(flow.bytes, flow.ns));
-      }
+      for (const LinkIndex link : links) useOf(link).add(flow);
       ways_.emplace_back(flow.ns, std::move(links));
+      longestNs_ = std::max(longestNs_, flow.ns);
     }
-    for (Use& use : uses_) {
-      use.carried = std::max(use.fastest, rateOfFlow(use.bytes, use.longestNs));
-    }
+    for (Use& use : uses_) use.carried = use.sum();
     return {};
   }
 
   std::vector<LinkChange> slow() {
     std::erase_if(ways_, [&](const auto& way) {
       const bool isExplained =
-          std::any_of(way.second.begin(), way.second.end(), [&](auto l) { return !isSlow(l); });
-      return isExplained || way.first < observed_.leastNs;
+          std::any_of(way.second.begin(), way.second.end(), [&](auto l) { return isFull(l); });
+      // What is held up less is so because of the others.
+      return isExplained || way.first < observed_.leastNs || !isAlike(way.first, longestNs_);
     });
     std::vector<LinkChange> changes;
-    while (!ways_.empty()) {
-      const std::vector<LinkIndex> guilty = worstCables();
+    for (auto guilty = worstCables(); !guilty.empty(); guilty = worstCables()) {
       for (const LinkIndex link : guilty) changes.push_back({link, useOf(link).carried});
       std::erase_if(ways_, [&](const auto& way) {
         return std::any_of(way.second.begin(), way.second.end(), [&](LinkIndex link) {
@@ -75,7 +91,7 @@ class Blame {
     for (size_t i = 0; i < uses_.size(); ++i) {
       const int64_t capacity = now_.links[i].capacity;
       const int64_t before = planned.links[i].capacity;
-      const int64_t seen = std::min(uses_[i].fastest, before);
+      const int64_t seen = std::min(uses_[i].fastest(), before);
       if (capacity >= before || capacity * 1000 >= seen * observed_.permille) continue;
       const bool isAllBack = seen * 1000 >= before * observed_.permille;
       changes.push_back({static_cast<LinkIndex>(i), isAllBack ? before : seen});
@@ -89,9 +105,6 @@ class Blame {
     int64_t heldUpNs = 0;
     int64_t worst = 1000;  // thousandths of its capacity that one of its links carried
     std::vector<LinkIndex> links;
-    bool isBefore(const Charge& other) const {
-      return heldUpNs != other.heldUpNs ? heldUpNs > other.heldUpNs : worst < other.worst;
-    }
   };
 
   Use& useOf(LinkIndex link) { return uses_[static_cast<size_t>(link)]; }
@@ -99,14 +112,18 @@ class Blame {
     const auto at = static_cast<size_t>(link);
     return uses_[at].carried * 1000 / now_.links[at].capacity;
   }
-  bool isSlow(LinkIndex link) const { return partOf(link) < observed_.permille; }
+  bool isFull(LinkIndex link) const { return partOf(link) >= observed_.permille; }
+  // One flow was as fast as it should be.
+  bool isCleared(LinkIndex link) const {
+    const auto at = static_cast<size_t>(link);
+    return uses_[at].fastest() * 1000 >= now_.links[at].capacity * observed_.permille;
+  }
 
-  // What every link on the way of a flow that is left has against it; several where nothing tells
-  // the worst ones apart.
-  std::vector<LinkIndex> worstCables() const {
+  std::map<Cable, Charge> charges() const {
     std::map<Cable, Charge> charges;
     for (const auto& [ns, links] : ways_) {
       for (const LinkIndex link : links) {
+        if (isCleared(link)) continue;
         const Link& at = now_.links[static_cast<size_t>(link)];
         Charge& charge = charges[std::minmax(at.from, at.to)];
         charge.heldUpNs += ns;
@@ -116,15 +133,24 @@ class Blame {
         }
       }
     }
-    const Charge* worst = nullptr;
-    for (const auto& [cable, charge] : charges) {
-      if (worst == nullptr || charge.isBefore(*worst)) worst = &charge;
+    return charges;
+  }
+
+  // The links of the cable that holds up most, of several the one that is furthest behind; of all
+  // that nothing tells apart.
+  std::vector<LinkIndex> worstCables() const {
+    const auto all = charges();
+    int64_t mostNs = 0;
+    for (const auto& [cable, charge] : all) mostNs = std::max(mostNs, charge.heldUpNs);
+    int64_t worst = 1000;
+    const auto isFirst = [&](const Charge& charge) { return charge.heldUpNs * 10 >= mostNs * 9; };
+    for (const auto& [cable, charge] : all) {
+      if (isFirst(charge)) worst = std::min(worst, charge.worst);
     }
     std::vector<LinkIndex> guilty;
-    for (const auto& [cable, charge] : charges) {
-      if (!worst->isBefore(charge)) {
-        guilty.insert(guilty.end(), charge.links.begin(), charge.links.end());
-      }
+    for (const auto& [cable, charge] : all) {
+      if (!isFirst(charge) || charge.worst * 10 > worst * 11) continue;
+      guilty.insert(guilty.end(), charge.links.begin(), charge.links.end());
     }
     return guilty;
   }
@@ -132,6 +158,7 @@ class Blame {
   const Topology& now_;
   const Observed observed_;
   std::vector<Use> uses_;  // by link
+  int64_t longestNs_ = 0;  // that any flow was queued
   std::vector<std::pair<int64_t, std::vector<LinkIndex>>> ways_;
 };
 

@@ -4,6 +4,10 @@ namespace tutti::transports {
 
 namespace {
 
+// The second of two that were sent at once could have come with the first, and looks are not
+// infinitely many: by this part of the time between both it may seem too late.
+constexpr int64_t kTolerance = 8;
+
 // Clocks drift apart by some ten millionths.
 constexpr int64_t kMostDrift = 10'000;  // one part of so many
 
@@ -31,7 +35,8 @@ void ArrivalMeter::add(uint32_t bytes, uint32_t sentUs, const Presence& presence
   learnShift(stampOf(nowNs) - sentUs, nowNs);
   const bool isTogether = nowNs == lastNs_;  // found by the same look as the one before
   const auto early = static_cast<int32_t>(stampOf(earliestNs_) - (sentUs + shift_));
-  wasQueued_ = lastNs_ != 0 && (isTogether ? wasQueued_ : early >= 0);
+  const int64_t late = -int64_t{early} * 1000 * kTolerance;
+  wasQueued_ = lastNs_ != 0 && (isTogether ? wasQueued_ : late <= nowNs - lastNs_);
   if (wasQueued_) {
     // One thread writes.
     bytes_.store(bytes_.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);

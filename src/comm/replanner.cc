@@ -13,7 +13,7 @@ using transports::Arrivals;
 
 namespace {
 
-constexpr auto kTick = std::chrono::milliseconds(250);
+constexpr std::chrono::milliseconds kTick(250);
 constexpr int64_t kLookNs = 500'000'000;
 // Of the time that was looked at, this part a way must have been full to prove anything.
 constexpr int64_t kEnough = 10;
@@ -47,7 +47,8 @@ Replanner::Replanner(bootstrap::ControlPlane& control, ReplanOptions options)
   expect();
   for (Seen& seen : seen_) seen.planned = seen.expected;
   lookedNs_ = drilledNs_ = base::nowNs();
-  control_.listen(this, kTick);
+  const bool isDrilling = options_.drill.count() > 0;
+  control_.listen(this, isDrilling ? std::min(kTick, options_.drill) : kTick);
 }
 
 void Replanner::start() {
