@@ -91,10 +91,8 @@ class Blame {
     for (size_t i = 0; i < uses_.size(); ++i) {
       const int64_t capacity = now_.links[i].capacity;
       const int64_t before = planned.links[i].capacity;
-      const int64_t seen = std::min(uses_[i].fastest(), before);
-      if (capacity >= before || capacity * 1000 >= seen * observed_.permille) continue;
-      const bool isAllBack = seen * 1000 >= before * observed_.permille;
-      changes.push_back({static_cast<LinkIndex>(i), isAllBack ? before : seen});
+      const bool isFaster = isFasterThan(capacity, uses_[i].fastest());
+      if (capacity < before && isFaster) changes.push_back({static_cast<LinkIndex>(i), before});
     }
     return changes;
   }

@@ -26,6 +26,9 @@ struct LinkChange {
   bool operator==(const LinkChange&) const = default;
 };
 
+// Is this more than what is seen of a link of that capacity now and then?
+inline bool isFasterThan(int64_t capacity, int64_t rate) { return rate * 4 > capacity * 5; }
+
 struct Observed {
   // Seen for less than this, a flow proves nothing slow. Nanoseconds.
   int64_t leastNs = 0;
@@ -34,8 +37,8 @@ struct Observed {
 };
 
 // The links of `now` that carried less than they should while messages waited for them, with what
-// they carried; and those that carried more, as far as they were faster in `planned` (the same
-// fabric, as it was first known). Empty: all is as planned.
+// they carried; and those that carried more than that, with what they have in `planned` (the same
+// fabric, as it was first known), where that is more. Empty: all is as planned.
 //
 // A flow that was queued had a full link on its way. If none of its links carried its due, all
 // flows of it together, one of them is slow; of those on which no flow was fast it is taken to be

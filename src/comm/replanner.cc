@@ -148,8 +148,7 @@ bool Replanner::isAsExpected(const Seen& seen, const Arrivals& now, int64_t ns) 
   if ((now.ns - seen.atTick.ns) * kEnough < ns) return true;
   const int64_t rate = rateOfArrivals(seen.atTick, now);
   const bool isSlow = rate * 1000 < seen.expected * options_.permille;
-  const bool isFast =
-      seen.expected < seen.planned && rate * options_.permille > seen.expected * 1000;
+  const bool isFast = seen.expected < seen.planned && topology::isFasterThan(seen.expected, rate);
   return !isSlow && !isFast;
 }
 

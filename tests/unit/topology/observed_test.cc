@@ -99,7 +99,8 @@ TEST(Observed, ALinkThatIsFasterThanBelievedGetsItsCapacityBack) {
   const Topology now = changed(planned, {{4, 30'000}, {5, 30'000}});  // both directions of g2
   EXPECT_EQ(blamed(now, planned, {flow(2, 0, 29'000), flow(0, 2, 31'000)}), Blamed());
   EXPECT_EQ(blamed(now, planned, {flow(2, 0, 115'000, 0.1), flow(0, 2, 60'000, 0.1)}),
-            (Blamed{{"g2>s", 120'000}, {"s>g2", 60'000}}));
+            (Blamed{{"g2>s", 120'000}, {"s>g2", 120'000}}));
+  EXPECT_EQ(blamed(now, planned, {flow(2, 0, 37'000), flow(0, 2, 60'000, 0.01)}), Blamed());
   // Nothing gets more than it was first planned for.
   EXPECT_EQ(blamed(planned, planned, {flow(2, 0, 500'000)}), Blamed());
 }
