@@ -251,6 +251,17 @@ exec ip netns exec {self._prefix}-"$host" unshare --uts sh -c '{ENTER}' sh "$hos
         path.chmod(0o755)
         return str(path)
 
+    def reshape(self, host, rate):
+        """Both directions of all cables of the host have another rate from now on, in Gb/s."""
+        name = self.layout.hosts[host]
+        for link in self.layout.links:
+            if name not in (link.a, link.b):
+                continue
+            for node, device in ((link.a, f"to-{link.b}"), (link.b, f"to-{link.a}")):
+                space = self._namespace(node)
+                tool("tc", "-n", space, "qdisc", "del", "dev", device, "root")
+                shape(space, device, rate)
+
     def clear(self):
         """Ends all processes on the hosts."""
         end_processes(self._prefix, spared=[helper.pid for helper in self._helpers])
