@@ -23,6 +23,7 @@ int fail(tuttiComm_t comm, int code) {
 // What a file says is not what is asked for.
 void forceProbe() {
   setenv("TUTTI_PROBE", "1", 1);
+  setenv("TUTTI_PROBE_AGE", "0", 1);
   for (const char* name : {"TUTTI_TOPO_FILE", "NCCL_TOPO_FILE"}) unsetenv(name);
 }
 

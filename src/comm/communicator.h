@@ -21,6 +21,7 @@
 #include "src/bootstrap/control_plane.h"
 #include "src/comm/algorithms.h"
 #include "src/comm/fabric.h"
+#include "src/comm/measurements.h"
 #include "src/comm/plan_cache.h"
 #include "src/comm/red_ops.h"
 #include "src/comm/replanner.h"
@@ -182,6 +183,7 @@ class Communicator {
   uint64_t bytesOfSegment_ = 0;
   Algorithms algorithms_;
   std::unique_ptr<Fabric> fabric_;        // null: plans follow from the World alone
+  std::optional<Measurements> measured_;  // where what the fabric follows from is kept
   std::unique_ptr<Replanner> replanner_;  // null: the fabric stays as it was at first
 
   // The first plans hold from operation 1 on.

@@ -510,6 +510,7 @@ Status Communicator::probe() {
   Probe probe(*this);
   TUTTI_ASSIGN_OR_RETURN(auto topology, probe.run());
   fabric_ = Fabric::ofMeasured(std::move(topology));
+  measured_ = probe.kept();
   return {};
 }
 

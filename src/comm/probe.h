@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "src/base/status.h"
+#include "src/comm/measurements.h"
 #include "src/executor/operation.h"
 #include "topology/measured.h"
 
@@ -25,7 +27,12 @@ class Probe {
   // The same fabric on every rank, since all see all results. Up to 8 hosts the pairs are measured
   // one after another, beyond that as many at a time as do not meet: about 0.1 s for each step,
   // more where lines are slow or long. Blocks; fails where messages do.
+  // What earlier ones of the same hosts measured is taken instead where rank 0 has it and it is not
+  // older than TUTTI_PROBE_AGE.
   base::Result<topology::Topology> run();
+
+  // Where it is kept; valid after run.
+  const Measurements& kept() const { return *kept_; }
 
  private:
   // By number of host.
@@ -42,6 +49,8 @@ class Probe {
     int64_t doneNs = 0;
   };
 
+  base::Status measure();
+  base::Result<bool> recall();
   std::vector<Pairs> rounds() const;
   base::Status measureLatencies();
   base::Status measurePairs();
@@ -68,7 +77,8 @@ class Probe {
 
   Communicator& communicator_;
   std::vector<int> leaders_;  // by host: its lowest rank
-  int self_ = -1;             // the host that this rank leads
+  std::optional<Measurements> kept_;
+  int self_ = -1;  // the host that this rank leads
   topology::MeasuredHosts hosts_;
   topology::MeasuredIslands islands_;
   std::vector<std::byte> buffer_;  // what is in it does not matter

@@ -82,6 +82,7 @@ void Communicator::goOver(Switch&& due) {
   if (rank_ == 0) {
     TUTTI_LOG_WARN("replanned from operation {} on: {}; all_reduce bound {} -> {} GB/s", due.from,
                    due.reason, boundText(fabric_->topology()), boundText(fabric->topology()));
+    if (measured_) measured_->forget();  // the next communicator is to measure again
   } else {
     TUTTI_LOG_INFO(kGraph, "replanned from operation {} on, generation {}: {}", due.from,
                    generation, due.reason);

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
@@ -92,6 +93,18 @@ class Collectives(unittest.TestCase):
             self.assertEqual(code, 0, out.getvalue())
             # Of 0.0299 GB/s, the bound; a ring cannot come above two thirds.
             self.assertGreater(best_rate(out.getvalue()), 0.7 * 0.0299, out.getvalue())
+
+    def test_measures_the_same_hosts_once(self):
+        with Hosts("star:1,0.5") as hosts, tempfile.TemporaryDirectory() as folder:
+            for age, word in ((60, "measured"), (60, "knew"), (0, "measured")):
+                out = io.StringIO()
+                code = hosts.run_all([PROGRAMS / "all_reduce_perf", "-b", "64K", "-e", "64K", "-n",
+                                      "1", "-T", "60"], timeout=60, out=out,
+                                     env={"TUTTI_PROBE": "1", "TUTTI_CACHE_DIR": folder,
+                                          "TUTTI_PROBE_AGE": str(age), "TUTTI_DEBUG": "INFO",
+                                          "TUTTI_DEBUG_SUBSYS": "GRAPH"})
+                self.assertEqual(code, 0, out.getvalue())
+                self.assertEqual(out.getvalue().count(f"{word} 2 hosts in"), 2, out.getvalue())
 
     def test_probe_prints_a_topology_file(self):
         with Hosts("islands:1,0.25") as hosts:
