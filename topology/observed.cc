@@ -101,7 +101,7 @@ class Blame {
   using Cable = std::pair<NodeIndex, NodeIndex>;
   struct Charge {
     int64_t heldUpNs = 0;
-    int64_t worst = 1000;  // thousandths of its capacity that one of its links carried
+    int64_t part = 0;  // thousandths of its capacity that the better of its links carried
     std::vector<LinkIndex> links;
   };
 
@@ -125,7 +125,7 @@ class Blame {
         const Link& at = now_.links[static_cast<size_t>(link)];
         Charge& charge = charges[std::minmax(at.from, at.to)];
         charge.heldUpNs += ns;
-        charge.worst = std::min(charge.worst, partOf(link));
+        charge.part = std::max(charge.part, partOf(link));
         if (std::find(charge.links.begin(), charge.links.end(), link) == charge.links.end()) {
           charge.links.push_back(link);
         }
@@ -134,20 +134,20 @@ class Blame {
     return charges;
   }
 
-  // The links of the cable that holds up most, of several the one that is furthest behind; of all
-  // that nothing tells apart.
+  // The links of the cable that holds up most, of several the one that has to have lost least; of
+  // all that nothing tells apart.
   std::vector<LinkIndex> worstCables() const {
     const auto all = charges();
     int64_t mostNs = 0;
     for (const auto& [cable, charge] : all) mostNs = std::max(mostNs, charge.heldUpNs);
-    int64_t worst = 1000;
+    int64_t most = 0;
     const auto isFirst = [&](const Charge& charge) { return charge.heldUpNs * 10 >= mostNs * 9; };
     for (const auto& [cable, charge] : all) {
-      if (isFirst(charge)) worst = std::min(worst, charge.worst);
+      if (isFirst(charge)) most = std::max(most, charge.part);
     }
     std::vector<LinkIndex> guilty;
     for (const auto& [cable, charge] : all) {
-      if (!isFirst(charge) || charge.worst * 10 > worst * 11) continue;
+      if (!isFirst(charge) || charge.part * 10 < most * 9) continue;
       guilty.insert(guilty.end(), charge.links.begin(), charge.links.end());
     }
     return guilty;

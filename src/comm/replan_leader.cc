@@ -83,7 +83,10 @@ void ReplanLeader::judge(int64_t nowNs) {
   state_ = State::kIdle;
   auto changes = topology::slowLinks(now_, planned_, flows_,
                                      {.leastNs = kWatchNs / 10, .permille = permille_});
-  if (!changes.isOk() || changes->empty()) return rest(nowNs);
+  if (!changes.isOk() || changes->empty()) {
+    say(Kind::kAsPlanned);
+    return rest(nowNs);
+  }
   const bool isConfirmed = std::any_of(changes->begin(), changes->end(), [&](const auto& change) {
     return suspects_.contains(change.link);
   });

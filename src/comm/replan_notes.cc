@@ -8,7 +8,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr auto kLastKind = ReplanNote::Kind::kGiveUp;
+constexpr auto kLastKind = ReplanNote::Kind::kAsPlanned;
 
 }  // namespace
 

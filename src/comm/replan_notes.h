@@ -20,10 +20,11 @@ struct ReplanNote {
     kAnswer,  // number: which collective I may be planning; isPending
     kBye,     // I leave
     // From rank 0 to all.
-    kWatch,   // look for a while, and report
-    kHold,    // plan no more collectives until I say so
-    kDecide,  // from collective `number` on these changes hold, for that reason
-    kGiveUp,  // all stays as it is
+    kWatch,      // look for a while, and report
+    kHold,       // plan no more collectives until I say so
+    kDecide,     // from collective `number` on these changes hold, for that reason
+    kGiveUp,     // all stays as it is
+    kAsPlanned,  // what you reported is no reason to change anything
   };
   Kind kind = Kind::kHello;
   uint64_t round = 0;

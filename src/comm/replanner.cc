@@ -17,6 +17,9 @@ constexpr std::chrono::milliseconds kTick(250);
 constexpr int64_t kLookNs = 500'000'000;
 // Of the time that was looked at, this part a way must have been full to prove anything.
 constexpr int64_t kEnough = 10;
+// A way that flows share is slower for each of them: what rank 0 found to be so is not asked again
+// for so long.
+constexpr int64_t kAcceptedNs = 30'000'000'000;
 
 int64_t rateOfArrivals(const Arrivals& before, const Arrivals& now) {
   const int64_t ns = std::max<int64_t>(1, now.ns - before.ns);
@@ -118,9 +121,13 @@ void Replanner::follow(const ReplanNote& note) {
           .number = answer->next,
           .isPending = answer->isPending});
   } else if (note.kind == Kind::kDecide && isSound(note)) {
+    acceptedUntilNs_ = 0;
     topology_ = topology::changed(std::move(topology_), note.changes);
     expect();
     gate_.decide({note.round, note.number, topology_, note.reason});
+  } else if (note.kind == Kind::kAsPlanned && note.round == reportedRound_) {
+    for (Seen& seen : seen_) seen.accepted = seen.reported;
+    acceptedUntilNs_ = base::nowNs() + kAcceptedNs;
   } else if (note.kind == Kind::kGiveUp) {
     gate_.giveUp(note.round);
   }
@@ -147,12 +154,14 @@ void Replanner::expect() {
 bool Replanner::isAsExpected(const Seen& seen, const Arrivals& now, int64_t ns) const {
   if ((now.ns - seen.atTick.ns) * kEnough < ns) return true;
   const int64_t rate = rateOfArrivals(seen.atTick, now);
-  const bool isSlow = rate * 1000 < seen.expected * options_.permille;
+  const bool isAccepted = seen.accepted > 0 && lookedNs_ < acceptedUntilNs_;
+  const int64_t least = isAccepted ? std::min(seen.expected, seen.accepted) : seen.expected;
+  const bool isSlow = rate * 1000 < least * options_.permille;
   const bool isFast = seen.expected < seen.planned && topology::isFasterThan(seen.expected, rate);
   return !isSlow && !isFast;
 }
 
-// A way that flows share is never as fast for one of them: rank 0, who hears of all, judges.
+// Only rank 0, who hears of all, can judge.
 void Replanner::look(int64_t nowNs) {
   bool isAsPlanned = true;
   for (size_t rank = 0; rank < seen_.size(); ++rank) {
@@ -167,13 +176,16 @@ void Replanner::look(int64_t nowNs) {
 }
 
 void Replanner::report(int64_t nowNs) {
-  ReplanNote note{.kind = Kind::kReport, .round = std::exchange(watchRound_, 0)};
+  reportedRound_ = std::exchange(watchRound_, 0);
+  ReplanNote note{.kind = Kind::kReport, .round = reportedRound_};
   for (size_t rank = 0; rank < seen_.size(); ++rank) {
     const auto* remote = options_.remotes[rank];
     if (remote == nullptr) continue;
     const Arrivals now = remote->arrivals();
     const Arrivals& before = seen_[rank].atWatch;
+    seen_[rank].reported = 0;
     if (now.bytes == before.bytes) continue;
+    seen_[rank].reported = rateOfArrivals(before, now);
     const auto from = static_cast<ir::Rank>(rank);
     note.flows.push_back({from, control_.rank(), now.bytes - before.bytes,
                           std::min(now.ns - before.ns, nowNs - watchNs_)});

@@ -48,6 +48,8 @@ class Replanner final : public bootstrap::NoteListener {
     transports::Arrivals atWatch;
     int64_t expected = 0;  // what its way carries, kB/s
     int64_t planned = 0;   // what it carried first
+    int64_t reported = 0;  // in the last look, kB/s; 0: not much
+    int64_t accepted = 0;  // what rank 0 said is as planned; 0: nothing
   };
 
   void expect();
@@ -69,6 +71,8 @@ class Replanner final : public bootstrap::NoteListener {
   std::vector<Seen> seen_;
   uint64_t watchRound_ = 0;  // 0: none
   int64_t watchNs_ = 0;      // its beginning
+  uint64_t reportedRound_ = 0;
+  int64_t acceptedUntilNs_ = 0;
   int64_t lookedNs_ = 0;
   int64_t drilledNs_ = 0;
   uint64_t drills_ = 0;

@@ -90,8 +90,8 @@ TEST(Observed, ASlowerLineIsBlamedForItsOwnCapacity) {
     if (link.from == 2 || link.to == 2) link.capacity = 30'000;
   }
   EXPECT_EQ(blamed(star, {flow(0, 2, 29'000), flow(2, 1, 28'500)}), Blamed());
-  // Between a fast line and a slow one it is the fast one that is farther from what it should be.
-  EXPECT_EQ(blamed(star, {flow(0, 2, 15'000)}), (Blamed{{"g0>s", 15'000}}));
+  // Of a fast line and a slow one, the slow one has to have lost less.
+  EXPECT_EQ(blamed(star, {flow(0, 2, 15'000)}), (Blamed{{"s>g2", 15'000}}));
 }
 
 TEST(Observed, ALinkThatIsFasterThanBelievedGetsItsCapacityBack) {
