@@ -30,7 +30,7 @@ struct LaneHeader {
   uint32_t got = 0;   // frames that the sender of this has got on this lane, modulo 2^32
   uint32_t asks = 0;  // 1: to be told soon that this one was got
 };
-static_assert(sizeof(LaneHeader) == 64);
+static_assert(sizeof(LaneHeader) == 72);
 
 // The memory of a payload that has arrived.
 struct Packet {
