@@ -24,6 +24,10 @@ class Backend {
   virtual int preference() const = 0;
   // Opened only where some ranks of a communicator are not reached otherwise.
   virtual bool isNetwork() const { return false; }
+  // Does it encrypt what crosses the network, where TUTTI_ENCRYPT asks for it?
+  virtual bool canEncrypt() const { return false; }
+  // Of networks, why it is preferred, or not, on this host: "mlx5_0", "no RDMA device".
+  virtual std::string note() const { return {}; }
   virtual base::Result<std::unique_ptr<Context>> open(const ContextOptions& options) const = 0;
 };
 

@@ -68,18 +68,15 @@ class Context {
   // How much it is preferred as it is here, `usual` being what its Backend says. Of a pair the
   // smaller of both counts.
   virtual int preference(int usual) const { return usual; }
-  // Does it encrypt what crosses the network, where TUTTI_ENCRYPT asks for it?
-  virtual bool canEncrypt() const { return false; }
-  // What people may want to know of it as it is here: "mlx5_0", "no RDMA device".
-  virtual std::string note() const { return {}; }
   // What a peer passes to its own connect(). Sent to all peers over the control plane only.
   virtual std::string address() const = 0;
   virtual base::Result<std::unique_ptr<Connection>> connect(ir::Rank peer,
                                                             std::string_view peerAddress) = 0;
-  // Of networks to whose ports strangers may come. Once connect() was called for all peers: how
-  // each peer knows this rank's connections to it, by rank; empty where it needs not. Then, before
-  // the driver is first used, admit gets what each of them says to this rank. May wait for what is
-  // on its way, a second at most.
+  // Of networks to whose ports strangers may come: whether they want the following. Once connect()
+  // was called for all peers: how each peer knows this rank's connections to it, by rank; empty
+  // where it needs not. Then, before the driver is first used, admit gets what each of them says to
+  // this rank. May wait for what is on its way, a second at most.
+  virtual bool wantsIntroductions() const { return false; }
   virtual std::vector<std::string> introductions() { return {}; }
   virtual void admit(const std::vector<std::string>& introductions) {
     static_cast<void>(introductions);

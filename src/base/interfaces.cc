@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -79,6 +80,11 @@ std::vector<std::string> rdmaDevices() {
   }
   std::sort(names.begin(), names.end());
   return names;
+}
+
+std::string rdmaDevicesText() {
+  const auto devices = rdmaDevices();
+  return devices.empty() ? "no RDMA device" : fmt::format("{}", fmt::join(devices, ", "));
 }
 
 int interfaceSpeed(const std::string& name) {

@@ -31,6 +31,8 @@ bool isBridgeName(std::string_view name);
 // The devices that move data between hosts without the kernel, as it lists them, sorted: "mlx5_0",
 // "efa_0", "cxi0".
 std::vector<std::string> rdmaDevices();
+// For people: "mlx5_0, mlx5_1", "no RDMA device".
+std::string rdmaDevicesText();
 
 // What the interface's link runs at, in Mb/s, as the kernel says; 0 where it does not.
 int interfaceSpeed(const std::string& name);

@@ -22,6 +22,7 @@
 #include "src/comm/algorithms.h"
 #include "src/comm/fabric.h"
 #include "src/comm/measurements.h"
+#include "src/comm/paths.h"
 #include "src/comm/plan_cache.h"
 #include "src/comm/red_ops.h"
 #include "src/comm/replanner.h"
@@ -128,14 +129,11 @@ class Communicator {
 
   base::Status join(const InitArgs& args, const std::atomic<bool>* isAborted);
   base::Status openSegment();
-  void openTransports(bool isNetwork);
-  std::string pathsText() const;
+  transports::ContextOptions transportOptions() const;
   void warnOfPlainText() const;
-  base::Status exchangeNetworks();
   base::Status exchange();
   base::Status compareFabrics(const std::vector<std::pair<std::string, std::string>>& all) const;
   base::Status connect();
-  base::Status introduce();
   base::Status greet();
   base::Status agree();
   void startEngine();
@@ -150,32 +148,13 @@ class Communicator {
                                               const Work& work) const;
   void logSummary(double seconds) const;
 
-  // What one transport offered, by rank.
-  struct OpenTransport {
-    std::string name;
-    int preference = 0;  // its backend's
-    std::unique_ptr<transports::Context> context;
-    std::vector<std::string> descriptors;
-    std::vector<std::string> addresses;
-    std::vector<int> preferences;
-    bool isNetwork = false;
-  };
-  nlohmann::json offers(bool isNetwork) const;
-  void learn(const nlohmann::json& offers, bool isNetwork);
-  bool isAllReached() const;
-  std::vector<std::string> peerHosts() const;
-  // The best transport between two ranks, null if none.
-  const OpenTransport* best(ir::Rank a, ir::Rank b) const;
-
   ir::Rank rank_ = 0;
   CommConfig config_;
   ir::World world_;
   std::shared_ptr<device::Device> device_;
   std::unique_ptr<bootstrap::ControlPlane> control_;
   std::unique_ptr<transports::OwnSegment> segment_;
-  std::vector<OpenTransport> transports_;
-  std::vector<std::vector<std::string>> hostAddresses_;               // by rank
-  bool usesNetworks_ = false;                                         // the same on all ranks
+  std::optional<Paths> paths_;
   std::vector<std::unique_ptr<transports::Connection>> connections_;  // by rank
   std::unique_ptr<executor::Engine> engine_;
   PlanCache plans_;

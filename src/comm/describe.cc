@@ -97,12 +97,11 @@ std::string Communicator::describe() {
   json ranks = json::array();
   for (ir::Rank r = 0; r < world_.size(); ++r) {
     const auto& info = world_.ranks[static_cast<size_t>(r)];
-    const auto* transport = r == rank_ ? nullptr : best(rank_, r);
     ranks.push_back({{"rank", r},
                      {"host", info.hostName},
                      {"pid", info.pid},
                      {"device", info.device},
-                     {"path", transport == nullptr ? "self" : transport->name}});
+                     {"path", r == rank_ ? "self" : paths_->best(rank_, r).name}});
   }
   const std::lock_guard lock(plansMutex_);
   json plans = json::array();

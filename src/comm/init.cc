@@ -12,12 +12,10 @@
 #include "src/base/errors.h"
 #include "src/base/host.h"
 #include "src/base/log.h"
-#include "src/bootstrap/interfaces.h"
 #include "src/comm/communicator.h"
 #include "src/comm/probe.h"
 #include "src/device/registry.h"
 #include "topology/host.h"
-#include "transports/registry.h"
 
 namespace tutti::comm {
 
@@ -28,15 +26,6 @@ using nlohmann::json;
 namespace {
 
 constexpr const char* kVersion = TUTTI_VERSION_TEXT;
-
-// A failure of the exchange that is not the peer's bytes' fault can not happen: they are
-// authenticated, so a parse error means another version.
-Status foreignVersion(ir::Rank rank, std::string_view what) {
-  return {Code::kInvalidUsage, base::kErrLibraryMismatch,
-          fmt::format("rank {} sent {} that this version ({}) does not understand; use one version "
-                      "of Tutti on all ranks",
-                      rank, what, kVersion)};
-}
 
 // What the choice of an algorithm depends on beside World: ranks that differ in it would run
 // different schedules.
@@ -49,22 +38,6 @@ std::string sharedSettings(const Algorithms& algorithms) {
       algorithm.empty() ? "(unset)" : algorithm, config.get(base::param::kChunk),
       config.get(base::param::kProbe) ? 1 : 0, config.get(base::param::kReplan),
       config.at(base::param::kReplanDrill).text, algorithms.text());
-}
-
-// NCCL's words for its own two.
-std::string networkName(const std::string& given) {
-  if (given == "Socket" || given == "socket") return "tcp";
-  return given == "IB" || given == "ib" ? "ucx" : given;
-}
-
-bool isEncryptionWanted() { return base::processConfig().get(base::param::kEncrypt); }
-
-bool isTransportAllowed(const transports::Backend& backend) {
-  const auto& config = base::processConfig();
-  if (backend.name() == "shm" && config.get(base::param::kShmDisable)) return false;
-  const std::string network = networkName(config.get(base::param::kNet));
-  if (backend.isNetwork() && !network.empty() && network != backend.name()) return false;
-  return base::isAllowedByList(config.get(base::param::kTransports), backend.name());
 }
 
 executor::WaitPolicy waitPolicy(double ranksPerCore) {
@@ -106,11 +79,13 @@ base::Result<std::unique_ptr<Communicator>> Communicator::create(
   TUTTI_RETURN_IF_ERROR(guard(fabric.status()));
   communicator->fabric_ = fabric.take();
   TUTTI_RETURN_IF_ERROR(guard(communicator->openSegment()));
-  communicator->openTransports(false);
+  communicator->paths_.emplace(args.rank);
+  communicator->paths_->openLocal(communicator->transportOptions());
   TUTTI_RETURN_IF_ERROR(guard(communicator->exchange()));
-  TUTTI_RETURN_IF_ERROR(guard(communicator->exchangeNetworks()));
+  TUTTI_RETURN_IF_ERROR(guard(communicator->paths_->openNetworks(
+      *communicator->control_, communicator->transportOptions())));
   TUTTI_RETURN_IF_ERROR(guard(communicator->connect()));
-  TUTTI_RETURN_IF_ERROR(guard(communicator->introduce()));
+  TUTTI_RETURN_IF_ERROR(guard(communicator->paths_->introduce(*communicator->control_)));
   TUTTI_RETURN_IF_ERROR(guard(communicator->greet()));
   TUTTI_RETURN_IF_ERROR(guard(communicator->agree()));
   communicator->startEngine();
@@ -143,21 +118,7 @@ Status Communicator::openSegment() {
   return {};
 }
 
-// The addresses of this host, with port 0.
-std::vector<std::string> ownAddresses() {
-  std::vector<std::string> addresses;
-  const auto interfaces = bootstrap::listInterfaces();
-  if (!interfaces.isOk()) return addresses;
-  for (const auto& interface : *interfaces) {
-    if (interface.isUp && !interface.address.isLoopback()) {
-      addresses.push_back(interface.address.toString());
-    }
-  }
-  return addresses;
-}
-
-// Those that cross networks, or those that do not.
-void Communicator::openTransports(bool isNetwork) {
+transports::ContextOptions Communicator::transportOptions() const {
   const auto token = control_->deriveToken("segment");
   const auto networkToken = control_->deriveToken("network");
   transports::ContextOptions options;
@@ -166,51 +127,9 @@ void Communicator::openTransports(bool isNetwork) {
   options.segmentShare = segment_->share();
   std::memcpy(options.token, token.data(), sizeof(options.token));
   options.allowCopy = !base::processConfig().get(base::param::kCmaDisable);
-  if (isNetwork) options.peerHosts = peerHosts();
   options.windowBytes = base::processConfig().get(base::param::kNetWindow);
   std::copy_n(networkToken.begin(), options.cookie.size(), options.cookie.begin());
-  // Control connections came about by the same addresses, so there are some.
-  if (const auto addresses = bootstrap::addressesToOffer(); isNetwork && addresses.isOk()) {
-    for (const auto& address : *addresses) options.addresses.push_back(address.host());
-  }
-  for (const auto* backend : transports::builtinBackends()) {
-    if (backend->isNetwork() != isNetwork || !isTransportAllowed(*backend)) continue;
-    auto context = backend->open(options);
-    if (!context.isOk()) {
-      TUTTI_LOG_INFO(kInit, "transport {} is not usable: {}", backend->name(),
-                     context.status().toString());
-      continue;
-    }
-    OpenTransport& opened = transports_.emplace_back();
-    opened.name = backend->name();
-    opened.context = context.take();
-    opened.preference = opened.context->preference(backend->preference());
-    if (isEncryptionWanted() && opened.context->canEncrypt()) opened.preference += 100;
-    opened.isNetwork = isNetwork;
-  }
-}
-
-// What this rank offers of the transports of one kind, by name.
-json Communicator::offers(bool isNetwork) const {
-  json offers = json::object();
-  for (const auto& transport : transports_) {
-    if (transport.isNetwork != isNetwork) continue;
-    offers[transport.name] = {{"descriptor", transport.context->descriptor()},
-                              {"address", transport.context->address()},
-                              {"preference", transport.preference}};
-  }
-  return offers;
-}
-
-// What the next rank offers.
-void Communicator::learn(const json& offers, bool isNetwork) {
-  for (auto& transport : transports_) {
-    if (transport.isNetwork != isNetwork) continue;
-    const json offer = offers.value(transport.name, json::object());
-    transport.descriptors.push_back(offer.value("descriptor", ""));
-    transport.addresses.push_back(offer.value("address", ""));
-    transport.preferences.push_back(offer.value("preference", 0));
-  }
+  return options;
 }
 
 Status Communicator::exchange() {
@@ -227,8 +146,7 @@ Status Communicator::exchange() {
                {"fabricText", fabric_ == nullptr ? "no fabric" : fabric_->text()},
                {"cores", topology::usableCores()},
                {"coreSet", topology::coreSetDigest()}};
-  mine["transports"] = offers(false);
-  mine["addresses"] = ownAddresses();
+  mine["transports"] = paths_->introduction();
   const auto text = mine.dump(-1, ' ', false, json::error_handler_t::replace);
   TUTTI_ASSIGN_OR_RETURN(const auto all, control_->allGather(text));
   std::vector<std::string> settings;
@@ -250,8 +168,9 @@ Status Communicator::exchange() {
     settings.push_back(theirs.value("settings", ""));
     fabrics.emplace_back(theirs.value("fabric", ""), theirs.value("fabricText", ""));
     world_.ranks.push_back(std::move(info));
-    hostAddresses_.push_back(theirs.value("addresses", std::vector<std::string>{}));
-    learn(theirs.value("transports", json::object()), false);
+    if (!paths_->learn(theirs.value("transports", json()))) {
+      return foreignVersion(rank, "a description of its transports");
+    }
   }
   for (ir::Rank rank = 1; rank < world_.size(); ++rank) {
     if (settings[static_cast<size_t>(rank)] == settings[0]) continue;
@@ -270,57 +189,6 @@ Status Communicator::exchange() {
   return {};
 }
 
-bool Communicator::isAllReached() const {
-  for (ir::Rank a = 0; a < world_.size(); ++a) {
-    for (ir::Rank b = 0; b < world_.size(); ++b) {
-      if (a != b && best(a, b) == nullptr) return false;
-    }
-  }
-  return true;
-}
-
-// Whence those come who do not reach this rank otherwise.
-std::vector<std::string> Communicator::peerHosts() const {
-  std::vector<std::string> hosts;
-  const auto& own = hostAddresses_[static_cast<size_t>(rank_)];
-  for (ir::Rank peer = 0; peer < world_.size(); ++peer) {
-    if (peer == rank_ || best(rank_, peer) != nullptr) continue;
-    const auto& theirs = hostAddresses_[static_cast<size_t>(peer)];
-    hosts.insert(hosts.end(), theirs.begin(), theirs.end());
-    if (theirs != own) continue;
-    hosts.insert(hosts.end(), {"127.0.0.1:0", "[::1]:0"});
-  }
-  return hosts;
-}
-
-// Networks cost time and threads to open: only where some ranks do not share memory. All ranks
-// judge alike, for all know all descriptors.
-Status Communicator::exchangeNetworks() {
-  if (isAllReached()) return {};
-  usesNetworks_ = true;
-  openTransports(true);
-  const std::string& wanted = base::processConfig().get(base::param::kNet);
-  const bool hasNetwork = std::any_of(transports_.begin(), transports_.end(),
-                                      [](const auto& each) { return each.isNetwork; });
-  if (!wanted.empty() && !hasNetwork) {
-    std::string names;
-    for (const auto* backend : transports::builtinBackends()) {
-      if (backend->isNetwork()) names += fmt::format(" {}", backend->name());
-    }
-    return {Code::kInvalidUsage, base::kErrNoTransport,
-            fmt::format("TUTTI_NET={} (or NCCL_NET) is no network transport that can be used here; "
-                        "this build has{}; tutti info says why one is not usable",
-                        wanted, names)};
-  }
-  TUTTI_ASSIGN_OR_RETURN(const auto all, control_->allGather(offers(true).dump()));
-  for (ir::Rank rank = 0; rank < world_.size(); ++rank) {
-    const json theirs = json::parse(all[static_cast<size_t>(rank)], nullptr, false);
-    if (!theirs.is_object()) return foreignVersion(rank, "network addresses");
-    learn(theirs, true);
-  }
-  return {};
-}
-
 // Digest and description, by rank.
 Status Communicator::compareFabrics(
     const std::vector<std::pair<std::string, std::string>>& all) const {
@@ -335,58 +203,32 @@ Status Communicator::compareFabrics(
   return {};
 }
 
-const Communicator::OpenTransport* Communicator::best(ir::Rank a, ir::Rank b) const {
-  const OpenTransport* best = nullptr;
-  int most = 0;
-  for (const auto& transport : transports_) {
-    const auto& first = transport.descriptors[static_cast<size_t>(a)];
-    const auto& second = transport.descriptors[static_cast<size_t>(b)];
-    if (first.empty() || second.empty()) continue;
-    // This rank's own view where it has one; otherwise the rule every transport keeps: descriptors
-    // of ranks that reach each other are equal.
-    const bool canReach = a == rank_   ? transport.context->canReach(second)
-                          : b == rank_ ? transport.context->canReach(first)
-                                       : first == second;
-    const int preference = std::min(transport.preferences[static_cast<size_t>(a)],
-                                    transport.preferences[static_cast<size_t>(b)]);
-    if (!canReach || (best != nullptr && preference <= most)) continue;
-    best = &transport;
-    most = preference;
-  }
-  return best;
-}
-
 Status Communicator::connect() {
   const int size = world_.size();
   world_.reach.assign(static_cast<size_t>(size) * static_cast<size_t>(size), ir::Reach::kNone);
   for (ir::Rank a = 0; a < size; ++a) {
     for (ir::Rank b = 0; b < size; ++b) {
-      const auto* transport = a == b ? nullptr : best(a, b);
-      const auto reach = a == b                 ? ir::Reach::kAddress
-                         : transport == nullptr ? ir::Reach::kNone
-                                                : transport->context->reach();
-      world_.reach[static_cast<size_t>(a * size + b)] = reach;
+      world_.reach[static_cast<size_t>(a * size + b)] =
+          a == b ? ir::Reach::kAddress : paths_->best(a, b).reach;
     }
   }
   connections_.resize(static_cast<size_t>(size));
   world_.canCopyPeer = true;
   for (ir::Rank peer = 0; peer < size; ++peer) {
     if (peer == rank_) continue;
-    const auto* transport = best(rank_, peer);
-    if (transport == nullptr) {
-      std::string tried;
-      for (const auto& t : transports_) tried += (tried.empty() ? "" : ", ") + t.name;
+    const Path path = paths_->best(rank_, peer);
+    if (!path.isOpen()) {
+      const std::string tried = paths_->names();
       return {Code::kSystemError, base::kErrNoTransport,
               fmt::format("no transport connects {} and {}; tried: {}. Ranks on one host must see "
                           "each other's processes (one pid namespace); check TUTTI_TRANSPORTS",
                           describeRank(rank_), describeRank(peer),
                           tried.empty() ? "none is allowed" : tried)};
     }
-    auto connection =
-        transport->context->connect(peer, transport->addresses[static_cast<size_t>(peer)]);
+    auto connection = paths_->connect(peer);
     if (!connection.isOk()) {
       return connection.status().withContext(
-          fmt::format("connecting {} over {}", describeRank(peer), transport->name));
+          fmt::format("connecting {} over {}", describeRank(peer), path.name));
     }
     connections_[static_cast<size_t>(peer)] = connection.take();
     world_.canCopyPeer &= connections_[static_cast<size_t>(peer)]->canCopy();
@@ -396,40 +238,12 @@ Status Communicator::connect() {
 }
 
 void Communicator::warnOfPlainText() const {
-  if (!isEncryptionWanted()) return;
-  for (ir::Rank peer = 0; peer < world_.size(); ++peer) {
-    const auto* transport = peer == rank_ ? nullptr : best(rank_, peer);
-    if (transport == nullptr || !transport->isNetwork || transport->context->canEncrypt()) continue;
-    TUTTI_LOG_WARN(
-        "TUTTI_ENCRYPT=1, but data goes to {} over {}, which does not encrypt; "
-        "TUTTI_NET=tcp does",
-        describeRank(peer), transport->name);
-    return;
-  }
-}
-
-// So that transports know their peers' connections from strangers'.
-Status Communicator::introduce() {
-  if (!usesNetworks_) return {};
-  json mine = json::object();
-  for (const auto& transport : transports_) {
-    if (transport.isNetwork) mine[transport.name] = transport.context->introductions();
-  }
-  TUTTI_ASSIGN_OR_RETURN(const auto all, control_->allGather(mine.dump()));
-  std::map<std::string, std::vector<std::string>> toMe;  // by transport, then by rank
-  for (ir::Rank rank = 0; rank < world_.size(); ++rank) {
-    const json theirs = json::parse(all[static_cast<size_t>(rank)], nullptr, false);
-    if (!theirs.is_object()) return foreignVersion(rank, "introductions");
-    for (const auto& transport : transports_) {
-      const auto texts = theirs.value(transport.name, std::vector<std::string>{});
-      const bool hasText = texts.size() == static_cast<size_t>(world_.size());
-      toMe[transport.name].push_back(hasText ? texts[static_cast<size_t>(rank_)] : "");
-    }
-  }
-  for (const auto& transport : transports_) {
-    if (transport.isNetwork) transport.context->admit(toMe[transport.name]);
-  }
-  return {};
+  ir::Rank peer = 0;
+  const std::string name = paths_->plainNetwork(peer);
+  if (name.empty()) return;
+  TUTTI_LOG_WARN(
+      "TUTTI_ENCRYPT=1, but data goes to {} over {}, which does not encrypt; TUTTI_NET=tcp does",
+      describeRank(peer), name);
 }
 
 // Networks make their connections at the first message, and need both ends for that. Where it takes
@@ -443,14 +257,13 @@ Status Communicator::greet() {
     remote->greet();
     remotes.push_back(remote);
   }
+  const auto drivers = paths_->drivers();
   const int64_t until = base::nowNs() + kMostNs;
   bool isDone = remotes.empty();
   while (!isDone && base::nowNs() < until) {
     isDone = true;
     bool hasMoved = false;
-    for (const auto& transport : transports_) {
-      auto* driver = transport.context->driver();
-      if (driver == nullptr) continue;
+    for (auto* driver : drivers) {
       hasMoved |= driver->progress();
       isDone &= driver->settle();
     }
@@ -487,11 +300,7 @@ void Communicator::startEngine() {
   options.size = world_.size();
   options.segment = segment_->view();
   for (const auto& connection : connections_) options.connections.push_back(connection.get());
-  for (const auto& transport : transports_) {
-    if (auto* driver = transport.context->driver(); driver != nullptr) {
-      options.drivers.push_back(driver);
-    }
-  }
+  options.drivers = paths_->drivers();
   options.device = device_.get();
   options.isOneProcess = std::all_of(world_.reach.begin(), world_.reach.end(),
                                      [](auto reach) { return reach == ir::Reach::kAddress; });
@@ -514,34 +323,6 @@ Status Communicator::probe() {
   return {};
 }
 
-// "4 pairs over shm, 2 over tcp (rather than ucx: no RDMA device)"
-std::string Communicator::pathsText() const {
-  std::map<std::string, int> pairs;
-  bool isOverNetwork = false;
-  for (ir::Rank a = 0; a < world_.size(); ++a) {
-    for (ir::Rank b = a + 1; b < world_.size(); ++b) {
-      const auto* transport = best(a, b);
-      ++pairs[transport->name];
-      isOverNetwork |= transport->isNetwork;
-    }
-  }
-  std::string text;
-  for (const auto& [name, count] : pairs) {
-    text += fmt::format("{}{} {} over {}", text.empty() ? "" : ", ", count,
-                        count == 1 ? "pair" : "pairs", name);
-  }
-  std::string others;
-  for (const auto& transport : transports_) {
-    if (!transport.isNetwork || !isOverNetwork || pairs.contains(transport.name)) continue;
-    others += fmt::format("{}{}: {}", others.empty() ? "" : ", ", transport.name,
-                          transport.context->note());
-  }
-  if (!others.empty()) text += fmt::format(" (rather than {})", others);
-  const std::string& wanted = base::processConfig().get(base::param::kNet);
-  if (isOverNetwork && !wanted.empty()) text += fmt::format(" (as TUTTI_NET={} says)", wanted);
-  return text.empty() ? "no peers" : text;
-}
-
 void Communicator::logSummary(double seconds) const {
   if (rank_ != 0) return;
   std::vector<std::string> hosts;
@@ -552,7 +333,7 @@ void Communicator::logSummary(double seconds) const {
                  "communicator{}{}: {} ranks on {} host{}, {:.2g} per core; {}; kernel copies {}; "
                  "ready in {:.1f} ms",
                  config_.name.empty() ? "" : " ", config_.name, world_.size(), hostCount,
-                 hostCount == 1 ? "" : "s", world_.ranksPerCore(), pathsText(),
+                 hostCount == 1 ? "" : "s", world_.ranksPerCore(), paths_->text(),
                  world_.canCopyPeer ? "allowed" : "off", seconds * 1e3);
 }
 

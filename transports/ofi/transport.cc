@@ -44,9 +44,6 @@ class OfiContext final : public Context {
     return port_->connect(peer, peerAddress);
   }
   int preference(int usual) const override { return isFast(provider_) ? usual : kPlain; }
-  std::string note() const override {
-    return isFast(provider_) ? provider_ : fmt::format("{}, not RDMA", provider_);
-  }
   Driver* driver() override { return port_.get(); }
 
  private:
@@ -68,6 +65,7 @@ class OfiBackend final : public Backend {
   }
   int preference() const override { return base::rdmaDevices().empty() ? kPlain : kFast; }
   bool isNetwork() const override { return true; }
+  std::string note() const override { return base::rdmaDevicesText(); }
   base::Result<std::unique_ptr<Context>> open(const ContextOptions& options) const override {
     const auto& opened = library();
     if (!opened.isOk()) return opened.status();

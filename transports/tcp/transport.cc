@@ -24,7 +24,6 @@ class TcpContext final : public Context {
                                                     std::string_view peerAddress) override {
     return driver_->connect(peer, peerAddress);
   }
-  bool canEncrypt() const override { return true; }
   Driver* driver() override { return driver_.get(); }
 
  private:
@@ -39,6 +38,7 @@ class TcpBackend final : public Backend {
   }
   int preference() const override { return 20; }
   bool isNetwork() const override { return true; }
+  bool canEncrypt() const override { return true; }
   base::Result<std::unique_ptr<Context>> open(const ContextOptions& options) const override {
     TUTTI_ASSIGN_OR_RETURN(auto driver, TcpDriver::open(options));
     return std::unique_ptr<Context>(std::make_unique<TcpContext>(std::move(driver)));

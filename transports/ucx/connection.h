@@ -27,6 +27,7 @@ class Worker final : public Driver {
   const std::string& address() const { return address_; }
   base::Result<std::unique_ptr<Connection>> connect(ir::Rank peer, std::string_view address);
   // As Context's.
+  bool isGuarded() const { return guard_.has_value(); }
   std::vector<std::string> introductions() const;
   void admit(const std::vector<std::string>& introductions);
 

@@ -31,10 +31,7 @@ class UcxContext final : public Context {
                                                     std::string_view peerAddress) override {
     return worker_->connect(peer, peerAddress);
   }
-  std::string note() const override {
-    const auto devices = base::rdmaDevices();
-    return devices.empty() ? "no RDMA device" : fmt::format("{}", fmt::join(devices, " "));
-  }
+  bool wantsIntroductions() const override { return worker_->isGuarded(); }
   std::vector<std::string> introductions() override { return worker_->introductions(); }
   void admit(const std::vector<std::string>& introductions) override {
     worker_->admit(introductions);
@@ -57,6 +54,7 @@ class UcxBackend final : public Backend {
   }
   int preference() const override { return base::rdmaDevices().empty() ? kPlain : kFast; }
   bool isNetwork() const override { return true; }
+  std::string note() const override { return base::rdmaDevicesText(); }
   base::Result<std::unique_ptr<Context>> open(const ContextOptions& options) const override {
     const auto& opened = library();
     if (!opened.isOk()) return opened.status();
