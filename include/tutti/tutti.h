@@ -423,8 +423,9 @@ TUTTI_EXPORT tuttiResult_t tuttiScatterV(const void* send, const size_t* sendCou
  * The text is JSON; it is owned by the library and valid until the calling thread's next Tutti
  * call. */
 
-/* {"version":..., "devices":[...], "transports":[...], "configuration":[{"name","value","origin",
- * "help"}...]}: what this process could use. Makes no communicator. */
+/* {"version":..., "devices":[...], "transports":[...], "networks":[...] (those that the settings
+ * allow, the most preferred first), "configuration":[{"name","value","origin","help"}...]}: what
+ * this process could use. Makes no communicator. */
 TUTTI_EXPORT tuttiResult_t tuttiDescribe(const char** json);
 
 /* {"ranks":..., "hosts":..., "paths":..., "plans":[...], "memory":{...}, ...}: what `comm` uses. */

@@ -51,6 +51,16 @@ std::string settingText(const Machine::Setting& setting, size_t nameWidth, bool 
   return fmt::format("  {:<{}}  {:<19} {}\n", setting.name, nameWidth, value, tail);
 }
 
+// "tcp, then ofi (no RDMA device)"
+std::string networksText(const Machine& machine) {
+  std::string text;
+  for (const auto& network : machine.networks) {
+    text += fmt::format("{}{}", text.empty() ? "" : ", then ", network.name);
+    if (!network.note.empty()) text += fmt::format(" ({})", network.note);
+  }
+  return text.empty() ? "none is allowed by the settings" : text;
+}
+
 }  // namespace
 
 bool Machine::hasUsableDevice() const {
@@ -88,6 +98,9 @@ Machine parseMachine(std::string_view text) {
   for (const auto& transport : all.value("transports", json::array())) {
     machine.transports.push_back({transport.value("name", ""), transport.value("description", "")});
   }
+  for (const auto& network : all.value("networks", json::array())) {
+    machine.networks.push_back({network.value("name", ""), network.value("note", "")});
+  }
   for (const auto& setting : all.value("configuration", json::array())) {
     machine.settings.push_back({setting.value("name", ""), setting.value("value", ""),
                                 setting.value("origin", ""), setting.value("help", "")});
@@ -112,6 +125,7 @@ std::string renderMachine(const Machine& machine) {
     text += line(label, fmt::format("{:<10} {}", transport.name, transport.description));
     label = "";
   }
+  text += line("networks", networksText(machine));
   return text;
 }
 

@@ -27,6 +27,11 @@ struct Machine {
     std::string name;
     std::string description;
   };
+  // Between hosts, the most preferred first.
+  struct Network {
+    std::string name;
+    std::string note;  // why it is preferred, or not
+  };
   struct Setting {
     std::string name;
     std::string value;
@@ -44,6 +49,7 @@ struct Machine {
   std::vector<Device> devices;
   std::vector<LinkProbe> linkProbes;
   std::vector<Transport> transports;
+  std::vector<Network> networks;
   std::vector<Setting> settings;
   std::string json;  // all of it, as it came
 

@@ -87,9 +87,17 @@ std::string describeProcess() {
     transports.push_back(
         {{"name", std::string(backend->name())}, {"description", backend->describe()}});
   }
-  const json all = {{"version", TUTTI_VERSION_TEXT}, {"host", describeHost()},
-                    {"devices", describeDevices()},  {"link_probes", describeLinkProbes()},
-                    {"transports", transports},      {"configuration", describeConfiguration()}};
+  json networks = json::array();
+  for (const auto* backend : allowedNetworks()) {
+    networks.push_back({{"name", std::string(backend->name())}, {"note", backend->note()}});
+  }
+  const json all = {{"version", TUTTI_VERSION_TEXT},
+                    {"host", describeHost()},
+                    {"devices", describeDevices()},
+                    {"link_probes", describeLinkProbes()},
+                    {"transports", transports},
+                    {"networks", networks},
+                    {"configuration", describeConfiguration()}};
   return all.dump(2);
 }
 

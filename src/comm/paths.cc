@@ -45,6 +45,8 @@ int extraFor(const Backend& backend) {
   return isEncryptionWanted() && backend.canEncrypt() ? kEncrypts : 0;
 }
 
+int preferenceOf(const Backend& backend) { return backend.preference() + extraFor(backend); }
+
 // The addresses of this host, with port 0.
 std::vector<std::string> ownAddresses() {
   std::vector<std::string> addresses;
@@ -107,18 +109,23 @@ void Paths::openLocal(const ContextOptions& options) {
   }
 }
 
+std::vector<const Backend*> allowedNetworks() {
+  std::vector<const Backend*> networks;
+  for (const auto* backend : transports::builtinBackends()) {
+    if (backend->isNetwork() && isTransportAllowed(*backend)) networks.push_back(backend);
+  }
+  std::stable_sort(networks.begin(), networks.end(), [](const auto* a, const auto* b) {
+    return preferenceOf(*a) > preferenceOf(*b);
+  });
+  return networks;
+}
+
 // The best of the networks that were not tried before; null: none is left.
 const Backend* Paths::nextNetwork() const {
-  const Backend* next = nullptr;
-  const auto preference = [](const Backend& backend) {
-    return backend.preference() + extraFor(backend);
-  };
-  for (const auto* backend : transports::builtinBackends()) {
-    if (!backend->isNetwork() || !isTransportAllowed(*backend)) continue;
-    if (std::find(tried_.begin(), tried_.end(), backend) != tried_.end()) continue;
-    if (next == nullptr || preference(*backend) > preference(*next)) next = backend;
+  for (const auto* backend : allowedNetworks()) {
+    if (std::find(tried_.begin(), tried_.end(), backend) == tried_.end()) return backend;
   }
-  return next;
+  return nullptr;
 }
 
 void Paths::openNext(const ContextOptions& options) {
@@ -135,7 +142,7 @@ json Paths::offersAsJson() const {
   json offers = json::object();
   for (const Open& each : open_) offers[each.backend->name()] = asJson(each.offer);
   const Backend* next = nextNetwork();
-  return {{"offers", offers}, {"next", next == nullptr ? 0 : next->preference() + extraFor(*next)}};
+  return {{"offers", offers}, {"next", next == nullptr ? 0 : preferenceOf(*next)}};
 }
 
 bool Paths::learnOffers(Known& known, const json& theirs) const {
@@ -346,9 +353,9 @@ std::string Paths::plainNetwork(ir::Rank& peer) const {
 // The networks that might have been used, by what is to say of them.
 std::string Paths::passedOver(const std::map<std::string, int>& used) const {
   std::map<std::string, std::vector<std::string_view>> others;
-  for (const auto* backend : transports::builtinBackends()) {
-    if (!backend->isNetwork() || used.contains(std::string(backend->name()))) continue;
-    if (isTransportAllowed(*backend)) others[backend->note()].push_back(backend->name());
+  for (const auto* backend : allowedNetworks()) {
+    const bool isUsed = used.contains(std::string(backend->name()));
+    if (!isUsed) others[backend->note()].push_back(backend->name());
   }
   std::vector<std::string> texts;
   for (const auto& [note, names] : others) {

@@ -40,6 +40,9 @@ struct Path {
   bool isOpen() const { return !name.empty(); }
 };
 
+// The networks that the settings allow in this process, in the order in which they are tried.
+std::vector<const transports::Backend*> allowedNetworks();
+
 class Paths {
  public:
   explicit Paths(ir::Rank rank) : rank_(rank) {}

@@ -18,6 +18,7 @@ const char* kJson = R"({
   "link_probes": [{"name": "one", "devices": 8, "links": 96, "notes": [], "reason": ""},
                   {"name": "two", "devices": 0, "links": 0, "reason": "libtwo.so.1 is missing"}],
   "transports": [{"name": "shm", "description": "processes of one host"}],
+  "networks": [{"name": "tcp", "note": ""}, {"name": "ucx", "note": "no RDMA device"}],
   "configuration": [
     {"name": "TUTTI_ALGO", "value": "ring", "origin": "environment TUTTI_ALGO", "help": "force"},
     {"name": "TUTTI_DEBUG", "value": "WARN", "origin": "default", "help": "log level"},
@@ -47,6 +48,15 @@ TEST(Machine, RendersLinkProbes) {
   const std::string text = renderMachine(parseMachine(kJson));
   EXPECT_NE(text.find("link probes one        8 devices, 96 link ends"), std::string::npos) << text;
   EXPECT_NE(text.find("two        none: libtwo.so.1 is missing"), std::string::npos) << text;
+}
+
+TEST(Machine, RendersTheOrderOfNetworks) {
+  Machine machine = parseMachine(kJson);
+  EXPECT_NE(renderMachine(machine).find("networks    tcp, then ucx (no RDMA device)\n"),
+            std::string::npos)
+      << renderMachine(machine);
+  machine.networks.clear();
+  EXPECT_NE(renderMachine(machine).find("none is allowed by the settings"), std::string::npos);
 }
 
 TEST(Machine, RendersWhatWasSetWithItsOriginFirst) {
