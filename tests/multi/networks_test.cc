@@ -4,9 +4,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/multi/exercise.h"
@@ -117,6 +120,33 @@ TEST_P(Networks, LastMessagesArrive) {
       TUTTI_CHECK(context, data == std::vector<int32_t>(count, 7));
     });
   }
+}
+
+// Cores are for others while a rank waits; also when messages have come before.
+TEST_P(Networks, WaitingTakesNoCore) {
+  RunOptions run = options({kIsThreadSanitized ? Launch::kThreads : Launch::kProcesses, 2});
+  run.environment = {{"TUTTI_TRANSPORTS", GetParam()}};
+  runRanks(run, [](RankContext& context) {
+    std::vector<int32_t> data(100001, context.rank());
+    const auto give = [&] {
+      TUTTI_REQUIRE(context, tuttiBroadcast(data.data(), data.data(), data.size(), tuttiInt32, 0,
+                                            context.comm(), nullptr));
+    };
+    for (int i = 0; i < 20; ++i) give();
+    constexpr int64_t kAwayNs = 1'000'000'000;
+    if (context.rank() == 0) {
+      std::this_thread::sleep_for(std::chrono::nanoseconds(kAwayNs));
+      return give();
+    }
+    const auto cpuNs = [] {
+      timespec now{};
+      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+      return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+    };
+    const int64_t before = cpuNs();
+    give();
+    TUTTI_CHECK(context, cpuNs() - before < kAwayNs / 5);
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Networks, testing::ValuesIn(networks()),

@@ -347,7 +347,7 @@ void Port::poll() {
   constexpr size_t kBatch = 32;
   fi_cq_msg_entry entries[kBatch];
   for (int reads = 0; reads < kMostReads; ++reads) {
-    const ssize_t count = fi_cq_read(endpoint_->completions(), entries, kBatch);
+    const ssize_t count = endpoint_->readCompletions(entries);
     if (count == -FI_EAVAIL) {
       readError();
     } else if (count > 0) {

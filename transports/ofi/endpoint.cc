@@ -1,6 +1,7 @@
 #include "transports/ofi/endpoint.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <rdma/fi_errno.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -9,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "src/base/errors.h"
 
@@ -109,18 +111,39 @@ Status Endpoint::openWaiting() {
   epoll_event event{};
   event.events = EPOLLIN;
   if (epoll_ctl(poll_.get(), EPOLL_CTL_ADD, timer_.get(), &event) != 0) return systemFailure();
-  int descriptor = -1;
   // Some that take FI_WAIT_FD have no descriptor after all (udp;ofi_rxd).
-  hasEvents_ = hasEvents_ && fi_control(&completions_->fid, FI_GETWAIT, &descriptor) == 0;
+  hasEvents_ =
+      hasEvents_ && fi_control(&completions_->fid, FI_GETWAIT, &completionDescriptor_) == 0;
   if (!hasEvents_) return {};
-  if (epoll_ctl(poll_.get(), EPOLL_CTL_ADD, descriptor, &event) != 0) return systemFailure();
+  if (epoll_ctl(poll_.get(), EPOLL_CTL_ADD, completionDescriptor_, &event) != 0)
+    return systemFailure();
   return {};
+}
+
+bool Endpoint::isSignalled() const {
+  pollfd waited{completionDescriptor_, POLLIN, 0};
+  return poll(&waited, 1, 0) == 1;
+}
+
+// `net` of libfabric 1.17 signals each completion, and takes the signal back only when fi_cq_sread
+// waits (its fi_trywait does nothing): who polled the descriptor would never sleep again.
+ssize_t Endpoint::readCompletions(std::span<fi_cq_msg_entry> entries) {
+  constexpr int kMostMs = 1;
+  if (std::exchange(isStale_, false)) {
+    const ssize_t count =
+        fi_cq_sread(completions_.get(), entries.data(), entries.size(), nullptr, kMostMs);
+    if (count == -FI_EINTR) return -FI_EAGAIN;
+    if (count != -FI_ENOSYS) return count;
+  }
+  return fi_cq_read(completions_.get(), entries.data(), entries.size());
 }
 
 bool Endpoint::arm(bool hasToRetry) {
   if (hasEvents_) {
     fid* waited = &completions_->fid;
     if (fi_trywait(fabric_.get(), &waited, 1) != 0) return false;
+    isStale_ = isSignalled();
+    if (isStale_) return false;
   }
   const bool needsTimer = !hasEvents_ || hasToRetry;
   if (!needsTimer && !isTimerSet_) return true;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -49,6 +50,8 @@ class Endpoint {
 
   fid_ep* queues() const { return endpoint_.get(); }
   fid_cq* completions() const { return completions_.get(); }
+  // As fi_cq_read. After arm() found nothing it may sleep in the provider, a millisecond at most.
+  ssize_t readCompletions(std::span<fi_cq_msg_entry> entries);
   // After this nothing that was posted is touched any more.
   void closeQueues() { endpoint_.reset(); }
 
@@ -77,6 +80,7 @@ class Endpoint {
   base::Status openCompletions();
   base::Status openQueues();
   base::Status openWaiting();
+  bool isSignalled() const;
 
   const Fi& fi_;
   std::unique_ptr<fi_info, FreeInfo> info_;
@@ -86,7 +90,9 @@ class Endpoint {
   Owned<fid_cq> completions_;
   Owned<fid_ep> endpoint_;
   size_t receiveDepth_ = 0;
-  bool hasEvents_ = false;  // the completion queue has a descriptor
+  bool hasEvents_ = false;         // the completion queue has a descriptor,
+  int completionDescriptor_ = -1;  // this one, which is libfabric's
+  bool isStale_ = false;           // it is readable, and nothing has happened
   base::UniqueFd timer_;
   base::UniqueFd poll_;  // for both
   bool isTimerSet_ = false;
