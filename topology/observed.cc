@@ -14,6 +14,10 @@ namespace {
 // That a link is fast, few messages prove; but not one or two, which may have passed in a burst.
 constexpr uint64_t kEnoughBytes = 1 << 20;
 
+// A way that is held up for no longer than one whose link is full waits for that one: chunks that
+// are passed on come in the bursts in which the full link lets them through. Percent of the former.
+constexpr int64_t kNoLonger = 85;
+
 bool isAlike(int64_t ns, int64_t longestNs) { return 2 * ns >= longestNs; }
 
 int64_t rateOfFlow(uint64_t bytes, int64_t ns) {
@@ -60,7 +64,7 @@ class Blame {
       if (flow.bytes == 0 || flow.ns <= 0) continue;
       TUTTI_ASSIGN_OR_RETURN(auto links, routes.find(flow.from, flow.to, 0, 0));
       for (const LinkIndex link : links) useOf(link).add(flow);
-      ways_.emplace_back(flow.ns, std::move(links));
+      ways_.push_back({flow.ns, std::move(links)});
       longestNs_ = std::max(longestNs_, flow.ns);
     }
     for (Use& use : uses_) use.carried = use.sum();
@@ -68,17 +72,23 @@ class Blame {
   }
 
   std::vector<LinkChange> slow() {
-    std::erase_if(ways_, [&](const auto& way) {
-      const bool isExplained =
-          std::any_of(way.second.begin(), way.second.end(), [&](auto l) { return isFull(l); });
+    const auto isExplained = [&](const Way& way) {
+      return std::any_of(way.links.begin(), way.links.end(), [&](auto l) { return isFull(l); });
+    };
+    int64_t fullNs = 0;
+    for (const Way& way : ways_) {
+      if (isExplained(way)) fullNs = std::max(fullNs, way.ns);
+    }
+    std::erase_if(ways_, [&](const Way& way) {
       // What is held up less is so because of the others.
-      return isExplained || way.first < observed_.leastNs || !isAlike(way.first, longestNs_);
+      const bool isLonger = fullNs * 100 < way.ns * kNoLonger && isAlike(way.ns, longestNs_);
+      return !isLonger || way.ns < observed_.leastNs || isExplained(way);
     });
     std::vector<LinkChange> changes;
     for (auto guilty = worstCables(); !guilty.empty(); guilty = worstCables()) {
       for (const LinkIndex link : guilty) changes.push_back({link, useOf(link).carried});
-      std::erase_if(ways_, [&](const auto& way) {
-        return std::any_of(way.second.begin(), way.second.end(), [&](LinkIndex link) {
+      std::erase_if(ways_, [&](const Way& way) {
+        return std::any_of(way.links.begin(), way.links.end(), [&](LinkIndex link) {
           return std::find(guilty.begin(), guilty.end(), link) != guilty.end();
         });
       });
@@ -99,6 +109,10 @@ class Blame {
 
  private:
   using Cable = std::pair<NodeIndex, NodeIndex>;
+  struct Way {
+    int64_t ns = 0;  // that its flow was queued
+    std::vector<LinkIndex> links;
+  };
   struct Charge {
     int64_t heldUpNs = 0;
     int64_t part = 0;  // thousandths of its capacity that the better of its links carried
@@ -157,7 +171,7 @@ class Blame {
   const Observed observed_;
   std::vector<Use> uses_;  // by link
   int64_t longestNs_ = 0;  // that any flow was queued
-  std::vector<std::pair<int64_t, std::vector<LinkIndex>>> ways_;
+  std::vector<Way> ways_;
 };
 
 }  // namespace

@@ -41,11 +41,13 @@ struct Observed {
 // fabric, as it was first known), where that is more. Empty: all is as planned.
 //
 // A flow that was queued had a full link on its way. If none of its links carried its due, all
-// flows of it together, one of them is slow. Of those on which no flow was fast it is taken to be
-// the cable (a link and its reverse) that explains most of what was held up; of several, that which
-// needs to have lost the least part of its capacity, so the narrowest one; where nothing tells two
-// apart, both of them: that a link was blamed without reason shows once another flow is fast on it.
-// Rates close to each other become one. Pure, the same everywhere.
+// flows of it together, one of them is slow, unless others waited as long for links that did: then
+// these hold up all, and what they let through in bursts waits a little on its further way. Of
+// those on which no flow was fast it is taken to be the cable (a link and its reverse) that
+// explains most of what was held up; of several, that which needs to have lost the least part of
+// its capacity, so the narrowest one; where nothing tells two apart, both of them: that a link was
+// blamed without reason shows once another flow is fast on it. Rates close to each other become
+// one. Pure, the same everywhere.
 //
 // Both topologies have passed check. Fails where ranks have no way.
 base::Result<std::vector<LinkChange>> slowLinks(const Topology& now, const Topology& planned,

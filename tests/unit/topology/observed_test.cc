@@ -63,6 +63,27 @@ TEST(Observed, ACableIsFoundThatHoldsUpAllWhoUseIt) {
   EXPECT_EQ(blamed(star, flows), (Blamed{{"g3>s", 29'000}, {"s>g3", 29'000}}));
 }
 
+// As measured between four hosts, the last of which has a line of a quarter, which is full: what it
+// lets through in bursts is passed on among the others.
+TEST(Observed, WhatAFullLinkLetsThroughInBurstsBlamesNobodyBehindIt) {
+  Topology star = makeStar(4, 240'000);
+  for (Link& link : star.links) {
+    if (link.from == 3 || link.to == 3) link.capacity = 60'000;
+  }
+  const std::vector<ObservedFlow> flows = {flow(0, 2, 46'200, 0.410), flow(1, 2, 63'300, 0.690),
+                                           flow(3, 2, 31'300, 0.702), flow(2, 1, 63'900, 0.648),
+                                           flow(3, 1, 30'800, 0.640), flow(1, 0, 32'200, 0.629),
+                                           flow(0, 1, 37'700, 0.433), flow(2, 0, 34'400, 0.593),
+                                           flow(1, 3, 31'300, 0.601), flow(2, 3, 31'500, 0.647)};
+  EXPECT_EQ(blamed(star, flows), Blamed());
+  // Were it not full, that would be no reason.
+  std::vector<ObservedFlow> without;
+  for (const ObservedFlow& each : flows) {
+    if (each.from != 3 && each.to != 3) without.push_back(each);
+  }
+  EXPECT_FALSE(blamed(star, without).empty());
+}
+
 TEST(Observed, InARingTheCableBothNeighboursMissIsFound) {
   const Topology star = makeStar(4, 120'000);
   EXPECT_EQ(blamed(star, {flow(2, 3, 30'000), flow(3, 0, 30'500)}),
