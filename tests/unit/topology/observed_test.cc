@@ -132,7 +132,7 @@ TEST(Observed, MeshesHaveOneLinkToBlame) {
   for (int a = 0; a < 3; ++a) {
     for (int b = 0; b < a; ++b) mesh.addDuplex({.from = a, .to = b, .capacity = 10'000});
   }
-  EXPECT_EQ(blamed(mesh, {flow(0, 1, 9'500), flow(1, 2, 4'000)}), (Blamed{{"g1>g2", 4'000}}));
+  EXPECT_EQ(blamed(mesh, {flow(0, 1, 9'500, 0.6), flow(1, 2, 4'000)}), (Blamed{{"g1>g2", 4'000}}));
 }
 
 TEST(Observed, ChangedLinksAreMeasured) {
