@@ -48,6 +48,15 @@ function(tutti_optimise_tests target)
   endif()
 endfunction()
 
+# See TuttiCompiler: the address sanitizer's checks of this room take longer to run, as calls, than
+# to compile inlined.
+function(tutti_inline_checks target)
+  if(TUTTI_SANITIZE MATCHES address AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE
+      "SHELL:--param asan-instrumentation-with-call-threshold=7000")
+  endif()
+endfunction()
+
 # tutti_program(all_reduce_perf SOURCES main.cc DEPS tutti::tutti [OUTPUT_NAME tutti]
 #               [NO_INSTALL]): an executable in bin/, part of the `programs` target, installed.
 function(tutti_program name)
