@@ -90,9 +90,10 @@ MessageConnection::MessageConnection(const MessageOptions& options)
     : options_(options),
       peerHeader_(std::make_unique<SegmentHeader>()),
       peerSegment_{reinterpret_cast<std::byte*>(peerHeader_.get()), options.segment.size},
-      published_(std::make_unique<Published>()) {
-  options_.windowBytes = std::min(options.windowBytes, uint64_t{kMostAhead / 2} * kLeastBytes);
-}
+      window_(options.leastWindowBytes,
+              std::min(options.windowBytes, uint64_t{kMostAhead / 2} * kLeastBytes)),
+      peerWindowBytes_(window_.bytes()),
+      published_(std::make_unique<Published>()) {}
 
 MessageConnection::~MessageConnection() {
   for (Channel& each : channels_) {
@@ -132,7 +133,7 @@ std::byte* MessageConnection::reserve(int index, uint64_t bytes) {
   Channel& at = channel(index);
   if (at.reserved != nullptr && at.reserved->capacity >= bytes) return at.reserved->data;
   const bool hasCredit =
-      at.unread.size() < kOwnMessages || unreadBytes_ + costOf(bytes) <= options_.windowBytes;
+      at.unread.size() < kOwnMessages || unreadBytes_ + costOf(bytes) <= window_.bytes();
   if (!hasCredit) return nullptr;
   if (at.reserved != nullptr) free_.push_back(at.reserved);
   at.reserved = take(bytes);
@@ -147,7 +148,15 @@ void MessageConnection::send(int index, uint64_t bytes, uint64_t tag) {
   frame.bytes = static_cast<uint32_t>(bytes);
   frame.number = at.sent++;
   frame.tag = tag;
-  if (bytes >= ArrivalMeter::kLeastBytes) frame.sentUs = ArrivalMeter::stampOf(base::nowNs());
+  if (bytes >= ArrivalMeter::kLeastBytes) {
+    const int64_t now = base::nowNs();
+    frame.sentUs = ArrivalMeter::stampOf(now);
+    if (!window_.isFollowing()) {
+      window_.follow(now);
+      followed_ = frame.number;
+      followedChannel_ = index;
+    }
+  }
   at.unread.push_back(costOf(bytes));
   unreadBytes_ += costOf(bytes);
   transmit(frame, std::exchange(at.reserved, nullptr));
@@ -156,6 +165,7 @@ void MessageConnection::send(int index, uint64_t bytes, uint64_t tag) {
 void MessageConnection::transmit(Frame frame, SendBuffer* buffer) {
   frame.cookie = options_.cookie;
   frame.from = options_.self;
+  frame.windowBytes = static_cast<uint32_t>(window_.bytes());
   addReads(frame);
   if (!failure_.isOk()) {
     if (buffer != nullptr) free_.push_back(buffer);
@@ -207,13 +217,14 @@ void MessageConnection::pop(int index) {
   if (at.told == at.read) ++untold_;
   ++at.read;
   const bool isDue =
-      at.read - at.told >= kTellAfter || untoldBytes_ >= options_.windowBytes / kWindowParts;
+      at.read - at.told >= kTellAfter || untoldBytes_ >= peerWindowBytes_ / kWindowParts;
   if (isDue) flush();
 }
 
 // A peer that is of this communicator, and yet sends what can not be, is of another version.
 bool MessageConnection::arrived(const Frame& frame, std::byte* data, void* token) {
   isHeardOf_ = true;
+  peerWindowBytes_ = frame.windowBytes;
   learnReads(frame);
   if (frame.kind == FrameKind::kState) learnState(frame, data);
   if (frame.kind != FrameKind::kMessage || frame.channel >= kAllChannels) return false;
@@ -239,9 +250,13 @@ void MessageConnection::learnReads(const Frame& frame) {
     if (more > at.unread.size()) continue;
     for (uint32_t k = 0; k < more; ++k) {
       unreadBytes_ -= at.unread.front();
+      window_.addRead(at.unread.front());
       at.unread.pop_front();
     }
+    const bool isFollowed = window_.isFollowing() && frame.read[i].channel == followedChannel_ &&
+                            followed_ - at.acknowledged < more;
     at.acknowledged += more;
+    if (isFollowed) window_.wasRead(base::nowNs());
   }
 }
 

@@ -1,10 +1,10 @@
 // MessageConnection: channels, order and credit on top of a wire, for every network transport.
 //
 // Credit. On each channel Limits::kFifoSlots messages may be under way, whatever happens on others
-// (Schedules are free of deadlocks with as many); beyond that all channels together may have
-// `windowBytes` under way, where a short message counts as 4 KiB. A message counts until the peer
-// has read it, which it says in its own frames; unless there are some anyway, after 8 messages of a
-// channel or a quarter of the window.
+// (Schedules are free of deadlocks with as many); beyond that all channels together may have a
+// window of bytes under way, where a short message counts as 4 KiB: what the way to the peer holds
+// (send_window.h). A message counts until the peer has read it, which it says in its own frames;
+// unless there are some anyway, after 8 messages of a channel or a quarter of the window.
 #pragma once
 
 #include <array>
@@ -16,6 +16,7 @@
 #include "src/ir/schedule.h"
 #include "transports/meter.h"
 #include "transports/remote.h"
+#include "transports/send_window.h"
 #include "transports/transport.h"
 #include "transports/wire.h"
 
@@ -28,7 +29,8 @@ struct MessageOptions {
   ir::Rank self = 0;
   SegmentView segment;  // this rank's own: its header is what is published
   Cookie cookie = {};
-  uint64_t windowBytes = 2 << 20;
+  uint64_t windowBytes = 2 << 20;         // at most
+  uint64_t leastWindowBytes = 256 << 10;  // and at first
 };
 
 class MessageConnection final : public Connection, public Remote, public Wire::Sink {
@@ -97,6 +99,10 @@ class MessageConnection final : public Connection, public Remote, public Wire::S
   SegmentView peerSegment_;
   std::array<Channel, kAllChannels> channels_;
   uint64_t unreadBytes_ = 0;
+  SendWindow window_;
+  uint32_t followed_ = 0;         // the message that the window follows: its number
+  int followedChannel_ = 0;       // and where it went
+  uint64_t peerWindowBytes_ = 0;  // as it last said
   bool isHeardOf_ = false;
   int untold_ = 0;  // channels whose `told` is behind
   uint64_t untoldBytes_ = 0;

@@ -47,8 +47,8 @@ struct Frame {
   uint32_t number = 0;  // of the message in its channel, modulo 2^32
   uint64_t tag = 0;
   Read read[kMostReads] = {};
-  uint32_t sentUs = 0;  // of a long message: by the sender's clock (meter.h)
-  uint32_t unused = 0;
+  uint32_t sentUs = 0;       // of a long message: by the sender's clock (meter.h)
+  uint32_t windowBytes = 0;  // that its sender may have under way
 };
 static_assert(sizeof(Frame) == 80);
 

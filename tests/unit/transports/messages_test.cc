@@ -51,7 +51,7 @@ struct End {
     MessageOptions options;
     options.self = self;
     options.segment = segment->view();
-    options.windowBytes = window;
+    options.windowBytes = options.leastWindowBytes = window;
     connection = std::make_unique<MessageConnection>(options);
     connection->attach(std::make_unique<TestWire>(out, in, *connection));
   }
