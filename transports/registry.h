@@ -26,6 +26,8 @@ class Backend {
   virtual bool isNetwork() const { return false; }
   // Does it encrypt what crosses the network, where TUTTI_ENCRYPT asks for it?
   virtual bool canEncrypt() const { return false; }
+  // Of networks, whether TUTTI_NET may mean it by this name, which no transport's folder has.
+  virtual bool answersTo(std::string_view) const { return false; }
   // Of networks, why it is preferred, or not, on this host: "mlx5_0", "no RDMA device".
   virtual std::string note() const { return {}; }
   virtual base::Result<std::unique_ptr<Context>> open(const ContextOptions& options) const = 0;

@@ -33,11 +33,19 @@ std::string networkName(const std::string& given) {
   return given == "IB" || given == "ib" ? "ucx" : given;
 }
 
+// By its folder's name; other names are asked of all.
+bool isMeant(const Backend& backend, const std::string& network) {
+  const auto all = transports::builtinBackends();
+  const bool isFolder = std::any_of(all.begin(), all.end(),
+                                    [&](const auto* each) { return each->name() == network; });
+  return isFolder ? network == backend.name() : backend.answersTo(network);
+}
+
 bool isTransportAllowed(const Backend& backend) {
   const auto& config = base::processConfig();
   if (backend.name() == "shm" && config.get(base::param::kShmDisable)) return false;
   const std::string network = networkName(config.get(base::param::kNet));
-  if (backend.isNetwork() && !network.empty() && network != backend.name()) return false;
+  if (backend.isNetwork() && !network.empty() && !isMeant(backend, network)) return false;
   return base::isAllowedByList(config.get(base::param::kTransports), backend.name());
 }
 
