@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "tests/multi/exercise.h"
-#include "transports/registry.h"
+#include "tests/multi/networks.h"
 
 namespace tutti::test {
 namespace {
@@ -218,29 +218,23 @@ TEST_F(Replan, AStoppedRankHoldsNobodyForEver) {
 }
 
 // Over networks, where the ranks of each process are a host of their own.
-class ReplanOver : public Replan, public testing::WithParamInterface<std::string> {};
+class ReplanOver : public Replan, public testing::WithParamInterface<Network> {};
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ReplanOver);
-
-std::vector<std::string> networkTransports() {
-  std::vector<std::string> names;
-  for (const auto* backend : transports::builtinBackends()) {
-    if (backend->isNetwork()) names.emplace_back(backend->name());
-  }
-  return names;
-}
 
 TEST_P(ReplanOver, ResultsStayRight) {
   for (const Setting setting : seen({{Launch::kThreads, 3}, {Launch::kProcesses, 4}})) {
     RunOptions run = options(setting, "20ms");
-    run.environment.emplace_back("TUTTI_TRANSPORTS", GetParam());
+    run.environment.emplace_back("TUTTI_TRANSPORTS", GetParam().transport);
+    const auto& more = GetParam().environment;
+    run.environment.insert(run.environment.end(), more.begin(), more.end());
     runRanks(run, [](RankContext& context) {
       runUntil(context, 5, [&](uint32_t round) { exerciseRound(context, round); });
     });
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ReplanOver, testing::ValuesIn(networkTransports()),
-                         [](const auto& tested) { return tested.param; });
+INSTANTIATE_TEST_SUITE_P(All, ReplanOver, testing::ValuesIn(networks()),
+                         [](const auto& tested) { return tested.param.name; });
 
 }  // namespace
 }  // namespace tutti::test

@@ -1,0 +1,482 @@
+#include "transports/net_plugin/connection.h"
+
+#include <fmt/format.h>
+#include <sys/timerfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <utility>
+
+#include "src/base/config.h"
+#include "src/base/errors.h"
+#include "src/base/log.h"
+#include "src/base/secure.h"
+#include "transports/net_plugin/devices.h"
+
+namespace tutti::transports::net_plugin {
+
+using base::Code;
+using base::Status;
+
+namespace {
+
+constexpr size_t kMostPayload = ir::Limits::kFifoSlotBytes;
+// Payloads up to here are copied out of what is posted, which is too long for them: a window of
+// short messages must not hold sixteen times its size.
+constexpr size_t kMostShort = 4096;
+// Payloads begin at cache lines, their frames right before.
+constexpr size_t kAlignment = 64;
+constexpr size_t kFrameOffset = 2 * kAlignment - sizeof(Frame);
+constexpr size_t kStride = 2 * kAlignment + kMostPayload;
+constexpr size_t kShortStride = 2 * kAlignment + kMostShort;
+constexpr size_t kSlotStride = 2 * kAlignment;
+constexpr int kPerBlock = 8;
+// Under way in each direction between two ranks, of at most abi::kMostRequests; and receives of a
+// communicator together, so that many peers do not take too much memory.
+constexpr int kMostSends = 16;
+constexpr int kMostPosted = 16;
+constexpr int kLeastPosted = 2;
+constexpr int kAllPosted = 256;
+static_assert(kMostSends <= abi::kMostRequests && kMostPosted <= abi::kMostRequests);
+static_assert(sizeof(Frame) <= SendBuffer::kHeadroom && sizeof(Frame) <= kSlotStride);
+
+// Names the communicator to plugins, alike on all ranks; nobody learns the cookie from it.
+uint64_t idOf(const Cookie& cookie) {
+  const auto hash = base::plainHash({base::asText(cookie)});
+  uint64_t id = 0;
+  std::memcpy(&id, hash.data(), sizeof(id));
+  return id;
+}
+
+std::byte* alignedIn(std::byte* memory) {
+  const auto address = reinterpret_cast<uintptr_t>(memory);
+  return memory + (kAlignment - address % kAlignment) % kAlignment;
+}
+
+// For memory of communications that a plugin failed to close: it may still be using it.
+void keepForGood(std::vector<std::unique_ptr<std::byte[]>> memory) {
+  static std::mutex mutex;
+  static auto& kept = *new std::vector<std::unique_ptr<std::byte[]>>;
+  const std::lock_guard lock(mutex);
+  for (auto& each : memory) kept.push_back(std::move(each));
+}
+
+}  // namespace
+
+// ---- Port ----
+
+base::Result<std::unique_ptr<Port>> Port::open(const Network& network,
+                                               const ContextOptions& options) {
+  const Device* device =
+      choose(network.devices, base::processConfig().get(base::param::kIbHca), options.rank);
+  TUTTI_ASSIGN_OR_RETURN(auto session, Session::open(network, idOf(options.cookie)));
+  std::unique_ptr<Port> port(new Port(std::move(session), *device, options));
+  port->timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
+  if (!port->timer_.isOpen()) {
+    return Status(Code::kSystemError, base::kErrTransportFailed,
+                  fmt::format("net plugin {}: no timer: {}", network.name, std::strerror(errno)));
+  }
+  TUTTI_LOG_INFO(kNet, "net plugin {}: device {}, {} Mb/s", network.name, device->name,
+                 device->speed);
+  return port;
+}
+
+Port::Port(std::unique_ptr<Session> session, const Device& device, const ContextOptions& options)
+    : options_(options), session_(std::move(session)), device_(device) {
+  wires_.resize(static_cast<size_t>(options.segment.size));
+  const int most = plugin().version() < 7 ? abi::kMostRequestsV6 : abi::kMostRequests;
+  mostSends_ = std::min(most, kMostSends);
+  const int fair = kAllPosted / std::max(1, static_cast<int>(options.segment.size));
+  posted_ = std::min(most, std::clamp(fair, kLeastPosted, kMostPosted));
+}
+
+Port::~Port() = default;
+
+base::Result<std::unique_ptr<Connection>> Port::connect(ir::Rank peer) {
+  MessageOptions options;
+  options.self = options_.rank;
+  options.segment = options_.segment;
+  options.cookie = options_.cookie;
+  options.windowBytes = options_.windowBytes;
+  auto connection = std::make_unique<MessageConnection>(options);
+  auto wire = std::make_unique<PluginWire>(*this, *connection, peer);
+  TUTTI_RETURN_IF_ERROR(wire->listen());
+  wires_[static_cast<size_t>(peer)] = wire.get();
+  connection->attach(std::move(wire));
+  return std::unique_ptr<Connection>(std::move(connection));
+}
+
+std::vector<std::string> Port::introductions() const {
+  std::vector<std::string> handles;
+  for (const PluginWire* wire : wires_) handles.push_back(wire == nullptr ? "" : wire->handle());
+  return handles;
+}
+
+void Port::admit(const std::vector<std::string>& introductions) {
+  for (size_t rank = 0; rank < std::min(wires_.size(), introductions.size()); ++rank) {
+    if (wires_[rank] != nullptr) wires_[rank]->admit(introductions[rank]);
+  }
+}
+
+bool Port::progress() {
+  bool hasArrived = false;
+  for (PluginWire* wire : wires_) {
+    if (wire != nullptr) hasArrived |= wire->progress();
+  }
+  if (hasArrived) pauseNs_ = kLeastPauseNs;
+  return hasArrived;
+}
+
+bool Port::settle() {
+  bool isSending = false;
+  for (PluginWire* wire : wires_) {
+    if (wire == nullptr || !wire->isSending()) continue;
+    wire->pushSends();
+    isSending |= wire->isSending();
+  }
+  return !isSending;
+}
+
+bool Port::arm() {
+  itimerspec time{};
+  time.it_value.tv_nsec = pauseNs_;
+  timerfd_settime(timer_.get(), 0, &time, nullptr);
+  pauseNs_ = std::min(pauseNs_ * 2, kMostPauseNs);
+  return true;
+}
+
+// ---- Connecting ----
+
+Status PluginWire::listen() {
+  std::array<std::byte, abi::kHandleBytes> handle = {};
+  alignas(16) std::array<std::byte, abi::kHandleBytes> room = {};
+  const auto result =
+      plugin().listen(port_.session_->context(), port_.device_.index, room.data(), listening_);
+  if (result != abi::kSuccess) return failure(plugin(), "listen", result);
+  if (listening_ == nullptr) {
+    return {Code::kSystemError, base::kErrTransportFailed,
+            fmt::format("net plugin {}: listen succeeded and gave nothing", plugin().name())};
+  }
+  handle = room;
+  // Most leave most of it as it was; what is not sent is zero.
+  size_t used = handle.size();
+  while (used > 1 && handle[used - 1] == std::byte{0}) --used;
+  ownHandle_ = toHex({reinterpret_cast<const char*>(handle.data()), used});
+  return {};
+}
+
+void PluginWire::admit(const std::string& handle) {
+  std::string bytes;
+  if (!fromHex(handle, bytes) || bytes.size() > peerHandle_.size()) {
+    hasSendFailed_ = hasReceiveFailed_ = true;
+    connection_.failed({Code::kInternalError, base::kErrInternal,
+                        fmt::format("rank {} sent a malformed handle of its net plugin", peer_)});
+    return;
+  }
+  std::memcpy(peerHandle_.data(), bytes.data(), bytes.size());
+  hasPeerHandle_ = true;
+}
+
+// Both directions at once: of some plugins neither is done before the peer has begun the other.
+void PluginWire::establish() {
+  if (!hasPeerHandle_) return;
+  if (sending_ == nullptr && !hasSendFailed_) {
+    const auto result = plugin().connect(port_.session_->context(), port_.device_.index,
+                                         peerHandle_.data(), sending_);
+    if (result != abi::kSuccess) return failSends("connect", result);
+    if (sending_ != nullptr) startSending();
+  }
+  if (receiving_ == nullptr && !hasReceiveFailed_) {
+    const auto result = plugin().accept(listening_, receiving_);
+    if (result != abi::kSuccess) return failReceives("accept", result);
+    if (receiving_ != nullptr) startReceiving();
+  }
+}
+
+void PluginWire::startSending() {
+  const size_t bytes = kSlotStride * static_cast<size_t>(port_.mostSends_) + kAlignment;
+  slots_.memory = std::make_unique<std::byte[]>(bytes);
+  const auto result = plugin().registerMemory(sending_, slots_.memory.get(), bytes, slots_.region);
+  if (result != abi::kSuccess) return failSends("regMr", result);
+  for (int slot = port_.mostSends_ - 1; slot >= 0; --slot) freeSlots_.push_back(slot);
+}
+
+// Nobody else may come by the handle.
+void PluginWire::startReceiving() {
+  plugin().close(Side::kListen, std::exchange(listening_, nullptr));
+  postReceives();
+}
+
+// ---- Sending ----
+
+// Every Schedule keeps to messages of one slot, for which receives are posted.
+void PluginWire::send(const Frame& frame, SendBuffer* buffer) {
+  if (hasSendFailed_) return connection_.sent(buffer);
+  if (frame.bytes > kMostPayload) {
+    connection_.failed({Code::kInternalError, base::kErrInternal,
+                        fmt::format("a message of {} bytes is longer than a slot of {}",
+                                    frame.bytes, kMostPayload)});
+    return connection_.sent(buffer);
+  }
+  waiting_.push_back({frame, buffer, -1, nullptr});
+  if (sending_ != nullptr) pushSends();
+}
+
+void PluginWire::pushSends() {
+  establish();
+  retireSends();
+  bool hasPosted = false;
+  while (!hasSendFailed_ && sending_ != nullptr && !waiting_.empty() && post(waiting_.front())) {
+    underWay_.push_back(waiting_.front());
+    waiting_.pop_front();
+    hasPosted = true;
+  }
+  // Plugins over sockets send when they are asked how far they are, and not before.
+  if (hasPosted) retireSends();
+  if (hasSendFailed_) giveUpSends();
+}
+
+bool PluginWire::post(Outgoing& outgoing) {
+  if (underWay_.size() >= static_cast<size_t>(port_.mostSends_)) return false;
+  std::byte* data = nullptr;
+  void* region = slots_.region;
+  const Frame& frame = outgoing.frame;
+  if (outgoing.buffer != nullptr) {
+    data = outgoing.buffer->data - sizeof(frame);
+    region = regionOf(*outgoing.buffer);
+    if (hasSendFailed_) return false;
+  } else {
+    if (outgoing.slot < 0) {
+      outgoing.slot = freeSlots_.back();
+      freeSlots_.pop_back();
+    }
+    data = alignedIn(slots_.memory.get()) + kSlotStride * static_cast<size_t>(outgoing.slot);
+  }
+  std::memcpy(data, static_cast<const void*>(&frame), sizeof(frame));
+  const auto result =
+      plugin().send(sending_, data, sizeof(frame) + frame.bytes, region, outgoing.request);
+  if (result != abi::kSuccess) failSends("isend", result);
+  return result == abi::kSuccess && outgoing.request != nullptr;
+}
+
+// Registered when first sent, and for as long as the wire lives.
+void* PluginWire::regionOf(SendBuffer& buffer) {
+  const auto [at, isNew] = regions_.try_emplace(&buffer, nullptr);
+  if (!isNew) return at->second;
+  const size_t bytes = SendBuffer::kHeadroom + size_t{buffer.capacity};
+  const auto result = plugin().registerMemory(sending_, buffer.memory.get(), bytes, at->second);
+  if (result != abi::kSuccess) {
+    regions_.erase(at);
+    failSends("regMr", result);
+    return nullptr;
+  }
+  return at->second;
+}
+
+// In their order, as they are tested in NCCL.
+void PluginWire::retireSends() {
+  while (!hasSendFailed_ && !underWay_.empty()) {
+    const Outgoing& oldest = underWay_.front();
+    bool isDone = false;
+    size_t bytes = 0;
+    const auto result = plugin().test(oldest.request, isDone, bytes);
+    if (result != abi::kSuccess) return failSends("sending", result);
+    if (!isDone) return;
+    if (oldest.slot >= 0) freeSlots_.push_back(oldest.slot);
+    SendBuffer* buffer = oldest.buffer;
+    underWay_.pop_front();
+    connection_.sent(buffer);
+  }
+}
+
+// What has arrived is still taken: the peer may have gone after it did its part.
+void PluginWire::failSends(std::string_view what, abi::Result result) {
+  hasSendFailed_ = true;
+  tellFailure(what, result);
+}
+
+void PluginWire::failReceives(std::string_view what, abi::Result result) {
+  hasReceiveFailed_ = true;
+  tellFailure(what, result);
+}
+
+void PluginWire::tellFailure(std::string_view what, abi::Result result) {
+  connection_.failed({Code::kRemoteError, base::kErrTransportFailed,
+                      fmt::format("rank {} is unreachable: net plugin {}: {}: {}", peer_,
+                                  plugin().name(), what, textOf(result))});
+}
+
+// What the plugin has taken it may still be reading: the memory is kept, and the buffer gets other.
+void PluginWire::giveUpSends() {
+  for (Outgoing& each : std::exchange(waiting_, {})) connection_.sent(each.buffer);
+  for (Outgoing& each : std::exchange(underWay_, {})) {
+    if (SendBuffer* buffer = each.buffer; buffer != nullptr) {
+      const size_t bytes = SendBuffer::kHeadroom + size_t{buffer->capacity};
+      kept_.push_back(
+          std::exchange(buffer->memory, std::make_unique_for_overwrite<std::byte[]>(bytes)));
+      buffer->data = buffer->memory.get() + SendBuffer::kHeadroom;
+    }
+    connection_.sent(each.buffer);
+  }
+}
+
+// ---- Receiving ----
+
+bool PluginWire::progress() {
+  pushSends();
+  return takeArrivals();
+}
+
+PluginWire::Incoming* PluginWire::takeRoom() {
+  if (freeIncoming_.empty()) {
+    Block block;
+    const size_t bytes = kPerBlock * kStride + kAlignment;
+    block.memory = std::make_unique_for_overwrite<std::byte[]>(bytes);
+    const auto result =
+        plugin().registerMemory(receiving_, block.memory.get(), bytes, block.region);
+    if (result != abi::kSuccess) {
+      failReceives("regMr", result);
+      return nullptr;
+    }
+    std::byte* first = alignedIn(block.memory.get()) + kFrameOffset;
+    for (size_t i = 0; i < kPerBlock; ++i) {
+      auto& made = *incoming_.emplace_back(std::make_unique<Incoming>());
+      made.frame = first + i * kStride;
+      made.region = block.region;
+      freeIncoming_.push_back(&made);
+    }
+    blocks_.push_back(std::move(block));
+  }
+  Incoming* incoming = freeIncoming_.back();
+  freeIncoming_.pop_back();
+  return incoming;
+}
+
+// As many as there should be, or as the plugin takes for now.
+void PluginWire::postReceives() {
+  while (!hasReceiveFailed_ && posted_.size() < static_cast<size_t>(port_.posted_)) {
+    Incoming* incoming = takeRoom();
+    if (incoming == nullptr) return;
+    incoming->request = nullptr;
+    const auto result = plugin().receive(receiving_, incoming->frame, sizeof(Frame) + kMostPayload,
+                                         incoming->region, incoming->request);
+    if (result == abi::kSuccess && incoming->request != nullptr) {
+      posted_.push_back(incoming);
+      continue;
+    }
+    freeIncoming_.push_back(incoming);
+    if (result != abi::kSuccess) failReceives("irecv", result);
+    return;
+  }
+}
+
+bool PluginWire::takeArrivals() {
+  if (receiving_ == nullptr) return false;
+  bool hasArrived = false;
+  for (int taken = 0; !hasReceiveFailed_ && !posted_.empty() && taken < port_.posted_; ++taken) {
+    Incoming& oldest = *posted_.front();
+    bool isDone = false;
+    size_t bytes = 0;
+    const auto result = plugin().test(oldest.request, isDone, bytes);
+    if (result != abi::kSuccess) {
+      failReceives("receiving", result);
+      break;
+    }
+    if (!isDone) break;
+    posted_.pop_front();
+    hasArrived = true;
+    arrived(oldest, bytes);
+    postReceives();
+  }
+  postReceives();
+  return hasArrived;
+}
+
+// Strangers are dropped here: they do not know the cookie.
+bool PluginWire::isOurs(const Frame& frame, size_t bytes) const {
+  return frame.from == peer_ && isSame(frame.cookie, port_.options_.cookie) &&
+         frame.bytes == bytes - sizeof(Frame);
+}
+
+void PluginWire::arrived(Incoming& incoming, size_t bytes) {
+  Incoming* given = &incoming;
+  Frame frame;
+  if (bytes >= sizeof(frame) && bytes <= sizeof(frame) + kMostPayload) {
+    std::memcpy(static_cast<void*>(&frame), incoming.frame, sizeof(frame));
+    if (isOurs(frame, bytes)) {
+      if (frame.kind == FrameKind::kMessage && frame.bytes <= kMostShort) {
+        given = takeShort();
+        std::memcpy(given->frame, incoming.frame, bytes);
+        giveBack(&incoming);
+      }
+      if (connection_.arrived(frame, given->frame + sizeof(frame), given)) return;
+    }
+  }
+  giveBack(given);
+}
+
+PluginWire::Incoming* PluginWire::takeShort() {
+  if (freeShort_.empty()) {
+    Block block;
+    block.memory =
+        std::make_unique_for_overwrite<std::byte[]>(kPerBlock * kShortStride + kAlignment);
+    std::byte* first = alignedIn(block.memory.get()) + kFrameOffset;
+    for (size_t i = 0; i < kPerBlock; ++i) {
+      auto& made = *incoming_.emplace_back(std::make_unique<Incoming>());
+      made.isShort = true;
+      made.frame = first + i * kShortStride;
+      freeShort_.push_back(&made);
+    }
+    blocks_.push_back(std::move(block));
+  }
+  Incoming* incoming = freeShort_.back();
+  freeShort_.pop_back();
+  return incoming;
+}
+
+void PluginWire::giveBack(void* token) {
+  auto* incoming = static_cast<Incoming*>(token);
+  (incoming->isShort ? freeShort_ : freeIncoming_).push_back(incoming);
+}
+
+// ---- The end ----
+
+// A connection that is not made yet can not be given up: a plugin has no call for that, and keeps
+// what it has of it.
+PluginWire::~PluginWire() {
+  for (PluginWire*& wire : port_.wires_) {
+    if (wire == this) wire = nullptr;
+  }
+  giveUpSends();
+  closeSending();
+  closeReceiving();
+  if (listening_ != nullptr) plugin().close(Side::kListen, listening_);
+}
+
+void PluginWire::closeSending() {
+  if (sending_ == nullptr) return;
+  for (const auto& [buffer, region] : regions_) plugin().deregister(sending_, region);
+  if (slots_.region != nullptr) plugin().deregister(sending_, slots_.region);
+  const auto result = plugin().close(Side::kSend, sending_);
+  if (result == abi::kSuccess) return;
+  TUTTI_LOG_INFO(kNet, "{}", failure(plugin(), "closeSend", result).text());
+  kept_.push_back(std::move(slots_.memory));
+  keepForGood(std::move(kept_));
+}
+
+void PluginWire::closeReceiving() {
+  if (receiving_ == nullptr) return;
+  for (const Block& block : blocks_) {
+    if (block.region != nullptr) plugin().deregister(receiving_, block.region);
+  }
+  const auto result = plugin().close(Side::kReceive, receiving_);
+  if (result == abi::kSuccess) return;
+  TUTTI_LOG_INFO(kNet, "{}", failure(plugin(), "closeRecv", result).text());
+  std::vector<std::unique_ptr<std::byte[]>> memory;
+  for (Block& block : blocks_) memory.push_back(std::move(block.memory));
+  keepForGood(std::move(memory));
+}
+
+}  // namespace tutti::transports::net_plugin
