@@ -53,12 +53,13 @@ using RegionBytes = int;
 #endif
 
 using Logger = void (*)(int, unsigned long, const char*, int, const char*, ...);
-Logger logger = nullptr;
+std::atomic<Logger> logger{nullptr};
 
-#define FAKE_FAIL(result, ...)                                                 \
-  do {                                                                         \
-    if (logger != nullptr) logger(kWarn, 16, __FILE__, __LINE__, __VA_ARGS__); \
-    return result;                                                             \
+#define FAKE_FAIL(result, ...)                                           \
+  do {                                                                   \
+    const Logger say = logger;                                           \
+    if (say != nullptr) say(kWarn, 16, __FILE__, __LINE__, __VA_ARGS__); \
+    return result;                                                       \
   } while (false)
 
 bool isAsked(const char* word) {

@@ -1,6 +1,7 @@
 #include "transports/net_plugin/library.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <strings.h>
 
 #include <algorithm>
@@ -47,13 +48,25 @@ struct Candidate {
   std::string why;  // there is none
 };
 
+// Of files that are there and can not be loaded, the system's words; else which were looked for.
+std::string whyNone(const std::vector<std::string>& files, std::vector<std::string> said) {
+  std::erase_if(said, [&](const std::string& each) {
+    const bool isOfFile = std::any_of(files.begin(), files.end(), [&](const std::string& file) {
+      return each.starts_with(file + ":");  // and not of what it needs itself
+    });
+    return isOfFile && each.find("No such file") != std::string::npos;
+  });
+  if (!said.empty()) return fmt::format("{}", fmt::join(said, "; "));
+  return fmt::format("there is no {}", fmt::join(files, " or "));
+}
+
 Candidate load(const std::vector<std::string>& files) {
   Candidate candidate;
+  std::vector<std::string> said;
   for (const std::string& file : files) {
     auto library = device::Library::open({&file, 1});
     if (!library.isOk()) {
-      candidate.why +=
-          fmt::format("{}{}", candidate.why.empty() ? "" : "; ", library.status().text());
+      said.emplace_back(library.status().text());
       continue;
     }
     candidate.file = file;
@@ -63,6 +76,7 @@ Candidate load(const std::vector<std::string>& files) {
     return candidate;
   }
   candidate.file = files.front();
+  candidate.why = whyNone(files, said);
   return candidate;
 }
 
@@ -155,7 +169,15 @@ base::Result<Network> chooseNetwork() {
   return unusable(whyNot.empty() ? "TUTTI_NET_PLUGIN says none" : whyNot);
 }
 
-bool isAskedFor() { return !base::processConfig().get(base::param::kNetPlugin).empty(); }
+// Plugins may count on init and finalize coming from one thread at a time, as from NCCL.
+std::mutex& initMutex() {
+  static std::mutex& mutex = *new std::mutex;
+  return mutex;
+}
+
+bool isAskedFor() {
+  return !base::processConfig().get(base::param::kNetPlugin).empty() && !candidates().empty();
+}
 
 std::string lowerCase(std::string text) {
   for (char& each : text) each = static_cast<char>(std::tolower(static_cast<unsigned char>(each)));
@@ -184,15 +206,14 @@ std::vector<std::vector<std::string>> filesOf(std::string_view list) {
 }
 
 const base::Result<Network>& network() {
-  static std::mutex mutex;
   // Sessions refer to what was found before a fork.
   static auto& kept = *new std::vector<std::unique_ptr<base::Result<Network>>>;
   static uint32_t generation = 0;
-  const std::lock_guard lock(mutex);
+  const std::lock_guard lock(initMutex());
   if (kept.empty() || generation != base::forkGeneration()) {
     kept.push_back(std::make_unique<base::Result<Network>>(chooseNetwork()));
     generation = base::forkGeneration();
-    if (isAskedFor() && !kept.back()->isOk() && !candidates().empty()) {
+    if (isAskedFor() && !kept.back()->isOk()) {
       TUTTI_LOG_WARN("TUTTI_NET_PLUGIN={} (or NCCL_NET_PLUGIN) can not be used: {}",
                      base::processConfig().get(base::param::kNetPlugin),
                      kept.back()->status().text());
@@ -227,6 +248,7 @@ const Found& found() {
 base::Result<std::unique_ptr<Session>> Session::open(const Network& network, uint64_t id) {
   void* context = nullptr;
   if (network.plugin->hasContexts()) {
+    const std::lock_guard lock(initMutex());
     if (const auto result = network.plugin->init(id, context); result != abi::kSuccess) {
       return failure(*network.plugin, "init for a communicator", result);
     }
@@ -236,6 +258,7 @@ base::Result<std::unique_ptr<Session>> Session::open(const Network& network, uin
 
 Session::~Session() {
   if (!network_.plugin->hasContexts()) return;
+  const std::lock_guard lock(initMutex());
   if (const auto result = network_.plugin->finalize(context_); result != abi::kSuccess) {
     TUTTI_LOG_INFO(kNet, "{}", failure(*network_.plugin, "finalize", result).text());
   }

@@ -35,7 +35,7 @@ const base::Result<Network>& network();
 struct Found {
   std::string text;          // "libnccl-net.so: v10 AWS Libfabric", or "no libnccl-net.so"
   bool isThere = false;      // some plugin was loaded
-  bool isAskedFor = false;   // by TUTTI_NET_PLUGIN
+  bool isAskedFor = false;   // by TUTTI_NET_PLUGIN; need not be there
   bool isOfSockets = false;  // by its name: not what TCP connections of our own would gain from
 };
 const Found& found();

@@ -63,8 +63,10 @@ class NetPluginBackend final : public Backend {
   }
   int preference() const override {
     const Found& there = found();
+    // Tried, so that the log says why it can not be used.
+    if (there.isAskedFor) return kAskedFor;
     if (!there.isThere) return kNotThere;
-    return there.isAskedFor ? kAskedFor : there.isOfSockets ? kOfSockets : kFoundThere;
+    return there.isOfSockets ? kOfSockets : kFoundThere;
   }
   bool isNetwork() const override { return true; }
   bool answersTo(std::string_view name) const override {
