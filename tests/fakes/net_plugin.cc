@@ -12,9 +12,11 @@
 //   busy: isend and irecv are mostly not possible at once
 //   break: after so many messages a communication ends, on both sides
 //   keep-open: communications can not be closed
-// FAKE_NET_ADDRESS: the IPv4 address at which it listens; else the loopback's.
+// FAKE_NET_ADDRESS: the IPv4 address at which it listens, or `own`: the host's first; else the
+// loopback's.
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -211,15 +213,36 @@ int getProperties(int device, Properties* properties) {
   return kSuccess;
 }
 
+// The host's first that is not in 127.0.0.0/8.
+in_addr ownAddress() {
+  in_addr found{htonl(INADDR_LOOPBACK)};
+  ifaddrs* all = nullptr;
+  if (getifaddrs(&all) != 0) return found;
+  for (const ifaddrs* each = all; each != nullptr; each = each->ifa_next) {
+    if (each->ifa_addr == nullptr || each->ifa_addr->sa_family != AF_INET) continue;
+    const in_addr address = reinterpret_cast<const sockaddr_in*>(each->ifa_addr)->sin_addr;
+    if (ntohl(address.s_addr) >> 24 == 127) continue;
+    found = address;
+    break;
+  }
+  freeifaddrs(all);
+  return found;
+}
+
+bool readAddress(in_addr& address) {
+  const char* given = std::getenv("FAKE_NET_ADDRESS");
+  if (given != nullptr && std::strcmp(given, "own") == 0) {
+    address = ownAddress();
+    return true;
+  }
+  return inet_pton(AF_INET, given == nullptr ? "127.0.0.1" : given, &address) == 1;
+}
+
 int listenAt(Context* context, int device, void* handle, void** made) {
   if (device < 0 || device > 3) return kInvalidArgument;
-  const char* address = std::getenv("FAKE_NET_ADDRESS");
   Handle written{kMagic, {}, -1, 0};
   written.address.sin_family = AF_INET;
-  if (inet_pton(AF_INET, address == nullptr ? "127.0.0.1" : address, &written.address.sin_addr) !=
-      1) {
-    return kInvalidArgument;
-  }
+  if (!readAddress(written.address.sin_addr)) return kInvalidArgument;
   auto* listening = new Listening;
   listening->fd = openSocket();
   listening->context = context;

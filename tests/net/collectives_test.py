@@ -38,6 +38,11 @@ def has(library):
     return True
 
 
+# tests/fakes: a plugin in the newest version of its interface.
+PLUGIN_FILE = PROGRAMS.parent / "tests" / "fakes" / "libnccl-net-fake12.so"
+PLUGIN = {"TUTTI_TRANSPORTS": "net_plugin", "TUTTI_NET_PLUGIN": str(PLUGIN_FILE),
+          "FAKE_NET_ADDRESS": "own"}
+needs_plugin = unittest.skipUnless(PLUGIN_FILE.exists(), "the plugin of tests/fakes is not built")
 needs_libfabric = unittest.skipUnless(has("libfabric.so.1"), "no libfabric")
 
 
@@ -153,6 +158,14 @@ class Collectives(unittest.TestCase):
         with Hosts("triangle") as hosts:
             self.check(hosts, "all_reduce_perf", "128K", LIBFABRIC)
 
+    @needs_plugin
+    def test_network_plugin(self):
+        """Slow lines, and sites with a delay: connecting takes both ends many calls."""
+        with Hosts("star:1,1,0.25") as hosts:
+            self.check(hosts, "all_reduce_perf", "2M", PLUGIN)
+            self.check(hosts, "alltoall_perf", "2M", PLUGIN)
+        with Hosts("triangle") as hosts:
+            self.check(hosts, "all_reduce_perf", "128K", PLUGIN)
 
     def test_uses_the_chosen_interface(self):
         """Hosts of the triangle have two cables; h0 and h1 share the first."""
@@ -200,6 +213,10 @@ class Collectives(unittest.TestCase):
     @needs_libfabric
     def test_a_dead_host_is_named_over_libfabric(self):
         self.check_dead_host({**LIBFABRIC, "TUTTI_OFI_PROVIDER": "tcp"})
+
+    @needs_plugin
+    def test_a_dead_host_is_named_over_a_network_plugin(self):
+        self.check_dead_host(PLUGIN)
 
     def check_dead_host(self, env):
         with Hosts("star:1,1,1") as hosts:
