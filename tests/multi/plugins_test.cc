@@ -54,8 +54,9 @@ TEST_P(Plugins, ResultsAreRight) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Plugins,
-                         testing::Values(PluginCase{6, "busy"}, PluginCase{8, "slow-connect"},
-                                         PluginCase{9, "busy"}, PluginCase{10, "lazy-table"},
+                         testing::Values(PluginCase{6, "busy"}, PluginCase{6, "no-sizes"},
+                                         PluginCase{8, "slow-connect"}, PluginCase{9, "busy"},
+                                         PluginCase{10, "lazy-table"},
                                          PluginCase{11, "slow-connect,busy"},
                                          PluginCase{11, "keep-open"},
                                          PluginCase{12, "several-devices"}),
@@ -102,6 +103,18 @@ TEST(UnusablePlugin, IsPassedOverWithAWarning) {
       << log.str();
   EXPECT_NE(log.str().find("net plugin: fake net: told to fail init"), std::string::npos)
       << log.str();
+}
+
+// Plugins complain of connections that end; who has said that it leaves is not looked at any more.
+TEST(LeavingPlugin, SaysNothing) {
+  const std::string file = testing::TempDir() + "/tutti_plugins_" + std::to_string(getpid());
+  RunOptions run = optionsFor({11, ""}, {Launch::kThreads, 4});
+  run.environment.emplace_back("TUTTI_DEBUG_FILE", file);
+  runRanks(run, runSome);
+  std::stringstream log;
+  log << std::ifstream(file).rdbuf();
+  unlink(file.c_str());
+  EXPECT_EQ(log.str().find("fake net"), std::string::npos) << log.str();
 }
 
 // TUTTI_NET by the plugin's own name takes it and nothing else.

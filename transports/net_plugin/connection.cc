@@ -360,6 +360,8 @@ void PluginWire::postReceives() {
     Incoming* incoming = takeRoom();
     if (incoming == nullptr) return;
     incoming->request = nullptr;
+    // What came before must not pass for what comes: not all plugins say how much came.
+    std::memset(incoming->frame, 0, sizeof(Frame));
     const auto result = plugin().receive(receiving_, incoming->frame, sizeof(Frame) + kMostPayload,
                                          incoming->region, incoming->request);
     if (result == abi::kSuccess && incoming->request != nullptr) {
@@ -372,8 +374,14 @@ void PluginWire::postReceives() {
   }
 }
 
+// Nothing follows, but the end of the connection, which plugins complain of.
+bool PluginWire::hasPeerLeft() const {
+  const auto state = connection_.segment().header().state.load(std::memory_order_relaxed);
+  return state == static_cast<uint32_t>(RankState::kLeft);
+}
+
 bool PluginWire::takeArrivals() {
-  if (receiving_ == nullptr) return false;
+  if (receiving_ == nullptr || hasPeerLeft()) return false;
   bool hasArrived = false;
   for (int taken = 0; !hasReceiveFailed_ && !posted_.empty() && taken < port_.posted_; ++taken) {
     Incoming& oldest = *posted_.front();
@@ -388,6 +396,7 @@ bool PluginWire::takeArrivals() {
     posted_.pop_front();
     hasArrived = true;
     arrived(oldest, bytes);
+    if (hasPeerLeft()) return true;
     postReceives();
   }
   postReceives();
@@ -397,22 +406,21 @@ bool PluginWire::takeArrivals() {
 // Strangers are dropped here: they do not know the cookie.
 bool PluginWire::isOurs(const Frame& frame, size_t bytes) const {
   return frame.from == peer_ && isSame(frame.cookie, port_.options_.cookie) &&
-         frame.bytes == bytes - sizeof(Frame);
+         frame.bytes <= kMostPayload &&
+         (bytes == kUnknownBytes || bytes == sizeof(Frame) + frame.bytes);
 }
 
 void PluginWire::arrived(Incoming& incoming, size_t bytes) {
   Incoming* given = &incoming;
   Frame frame;
-  if (bytes >= sizeof(frame) && bytes <= sizeof(frame) + kMostPayload) {
-    std::memcpy(static_cast<void*>(&frame), incoming.frame, sizeof(frame));
-    if (isOurs(frame, bytes)) {
-      if (frame.kind == FrameKind::kMessage && frame.bytes <= kMostShort) {
-        given = takeShort();
-        std::memcpy(given->frame, incoming.frame, bytes);
-        giveBack(&incoming);
-      }
-      if (connection_.arrived(frame, given->frame + sizeof(frame), given)) return;
+  std::memcpy(static_cast<void*>(&frame), incoming.frame, sizeof(frame));
+  if (isOurs(frame, bytes)) {
+    if (frame.kind == FrameKind::kMessage && frame.bytes <= kMostShort) {
+      given = takeShort();
+      std::memcpy(given->frame, incoming.frame, sizeof(frame) + frame.bytes);
+      giveBack(&incoming);
     }
+    if (connection_.arrived(frame, given->frame + sizeof(frame), given)) return;
   }
   giveBack(given);
 }

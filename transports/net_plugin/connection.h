@@ -122,6 +122,7 @@ class PluginWire final : public Wire {
   Incoming* takeShort();
   void postReceives();
   bool takeArrivals();
+  bool hasPeerLeft() const;
   void arrived(Incoming& incoming, size_t bytes);
   bool isOurs(const Frame& frame, size_t bytes) const;
 

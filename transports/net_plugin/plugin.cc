@@ -184,10 +184,10 @@ class PluginOf final : public Plugin {
 
   abi::Result test(void* request, bool& isDone, size_t& bytes) override {
     int done = 0;
-    int sizes[abi::kMostReceives] = {};
+    int sizes[abi::kMostReceives] = {-1};
     const abi::Result result = table_.test(request, &done, sizes);
     isDone = done != 0;
-    bytes = sizes[0] < 0 ? 0 : static_cast<size_t>(sizes[0]);
+    bytes = sizes[0] < 0 ? kUnknownBytes : static_cast<size_t>(sizes[0]);
     return result;
   }
 

@@ -13,6 +13,8 @@
 
 namespace tutti::transports::net_plugin {
 
+inline constexpr size_t kUnknownBytes = SIZE_MAX;
+
 enum class Side { kSend, kReceive, kListen };
 
 // Calls of communications. None blocks, as plugins promise; what they make is theirs. Where a call
@@ -29,6 +31,7 @@ class Calls {
   virtual abi::Result send(void* comm, void* data, size_t bytes, void* region, void*& request) = 0;
   virtual abi::Result receive(void* comm, void* data, size_t bytes, void* region,
                               void*& request) = 0;
+  // `bytes` of what was received once it is done, or kUnknownBytes: some plugins do not say.
   virtual abi::Result test(void* request, bool& isDone, size_t& bytes) = 0;
   virtual abi::Result close(Side side, void* comm) = 0;
 };
