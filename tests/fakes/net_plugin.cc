@@ -417,6 +417,9 @@ int test(void* given, int* done, int* size) {
 int closeComm(void* given) {
   auto* comm = static_cast<Comm*>(given);
   if (!comm->regions.empty()) FAKE_FAIL(kInternalError, "fake net: registered memory is left");
+  if (const Logger say = logger; say != nullptr && !comm->requests.empty()) {
+    say(kWarn, 16, __FILE__, __LINE__, "fake net: %zu requests are left", comm->requests.size());
+  }
   if (comm->context != nullptr) --comm->context->comms;
   close(comm->fd);
   for (Request* request : comm->requests) delete request;

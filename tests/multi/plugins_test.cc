@@ -105,7 +105,7 @@ TEST(UnusablePlugin, IsPassedOverWithAWarning) {
       << log.str();
 }
 
-// Plugins complain of connections that end; who has said that it leaves is not looked at any more.
+// Plugins complain of connections that end while something is under way: nothing is.
 TEST(LeavingPlugin, SaysNothing) {
   const std::string file = testing::TempDir() + "/tutti_plugins_" + std::to_string(getpid());
   RunOptions run = optionsFor({11, ""}, {Launch::kThreads, 4});

@@ -1,19 +1,15 @@
 #include "transports/net_plugin/connection.h"
 
 #include <fmt/format.h>
-#include <sys/timerfd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <mutex>
 #include <utility>
 
-#include "src/base/config.h"
 #include "src/base/errors.h"
 #include "src/base/log.h"
-#include "src/base/secure.h"
-#include "transports/net_plugin/devices.h"
 
 namespace tutti::transports::net_plugin {
 
@@ -33,22 +29,7 @@ constexpr size_t kStride = 2 * kAlignment + kMostPayload;
 constexpr size_t kShortStride = 2 * kAlignment + kMostShort;
 constexpr size_t kSlotStride = 2 * kAlignment;
 constexpr int kPerBlock = 8;
-// Under way in each direction between two ranks, of at most abi::kMostRequests; and receives of a
-// communicator together, so that many peers do not take too much memory.
-constexpr int kMostSends = 16;
-constexpr int kMostPosted = 16;
-constexpr int kLeastPosted = 2;
-constexpr int kAllPosted = 256;
-static_assert(kMostSends <= abi::kMostRequests && kMostPosted <= abi::kMostRequests);
 static_assert(sizeof(Frame) <= SendBuffer::kHeadroom && sizeof(Frame) <= kSlotStride);
-
-// Names the communicator to plugins, alike on all ranks; nobody learns the cookie from it.
-uint64_t idOf(const Cookie& cookie) {
-  const auto hash = base::plainHash({base::asText(cookie)});
-  uint64_t id = 0;
-  std::memcpy(&id, hash.data(), sizeof(id));
-  return id;
-}
 
 std::byte* alignedIn(std::byte* memory) {
   const auto address = reinterpret_cast<uintptr_t>(memory);
@@ -65,111 +46,37 @@ void keepForGood(std::vector<std::unique_ptr<std::byte[]>> memory) {
 
 }  // namespace
 
-// ---- Port ----
-
-base::Result<std::unique_ptr<Port>> Port::open(const Network& network,
-                                               const ContextOptions& options) {
-  const Device* device =
-      choose(network.devices, base::processConfig().get(base::param::kIbHca), options.rank);
-  TUTTI_ASSIGN_OR_RETURN(auto session, Session::open(network, idOf(options.cookie)));
-  std::unique_ptr<Port> port(new Port(std::move(session), *device, options));
-  port->timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
-  if (!port->timer_.isOpen()) {
-    return Status(Code::kSystemError, base::kErrTransportFailed,
-                  fmt::format("net plugin {}: no timer: {}", network.name, std::strerror(errno)));
-  }
-  TUTTI_LOG_INFO(kNet, "net plugin {}: device {}, {} Mb/s", network.name, device->name,
-                 device->speed);
-  return port;
-}
-
-Port::Port(std::unique_ptr<Session> session, const Device& device, const ContextOptions& options)
-    : options_(options), session_(std::move(session)), device_(device) {
-  wires_.resize(static_cast<size_t>(options.segment.size));
-  const int most = plugin().version() < 7 ? abi::kMostRequestsV6 : abi::kMostRequests;
-  mostSends_ = std::min(most, kMostSends);
-  const int fair = kAllPosted / std::max(1, static_cast<int>(options.segment.size));
-  posted_ = std::min(most, std::clamp(fair, kLeastPosted, kMostPosted));
-}
-
-Port::~Port() = default;
-
-base::Result<std::unique_ptr<Connection>> Port::connect(ir::Rank peer) {
-  MessageOptions options;
-  options.self = options_.rank;
-  options.segment = options_.segment;
-  options.cookie = options_.cookie;
-  options.windowBytes = options_.windowBytes;
-  auto connection = std::make_unique<MessageConnection>(options);
-  auto wire = std::make_unique<PluginWire>(*this, *connection, peer);
-  TUTTI_RETURN_IF_ERROR(wire->listen());
-  wires_[static_cast<size_t>(peer)] = wire.get();
-  connection->attach(std::move(wire));
-  return std::unique_ptr<Connection>(std::move(connection));
-}
-
-std::vector<std::string> Port::introductions() const {
-  std::vector<std::string> handles;
-  for (const PluginWire* wire : wires_) handles.push_back(wire == nullptr ? "" : wire->handle());
-  return handles;
-}
-
-void Port::admit(const std::vector<std::string>& introductions) {
-  for (size_t rank = 0; rank < std::min(wires_.size(), introductions.size()); ++rank) {
-    if (wires_[rank] != nullptr) wires_[rank]->admit(introductions[rank]);
-  }
-}
-
-bool Port::progress() {
-  bool hasArrived = false;
-  for (PluginWire* wire : wires_) {
-    if (wire != nullptr) hasArrived |= wire->progress();
-  }
-  if (hasArrived) pauseNs_ = kLeastPauseNs;
-  return hasArrived;
-}
-
-bool Port::settle() {
-  bool isSending = false;
-  for (PluginWire* wire : wires_) {
-    if (wire == nullptr || !wire->isSending()) continue;
-    wire->pushSends();
-    isSending |= wire->isSending();
-  }
-  return !isSending;
-}
-
-bool Port::arm() {
-  itimerspec time{};
-  time.it_value.tv_nsec = pauseNs_;
-  timerfd_settime(timer_.get(), 0, &time, nullptr);
-  pauseNs_ = std::min(pauseNs_ * 2, kMostPauseNs);
-  return true;
-}
-
 // ---- Connecting ----
 
 Status PluginWire::listen() {
-  std::array<std::byte, abi::kHandleBytes> handle = {};
-  alignas(16) std::array<std::byte, abi::kHandleBytes> room = {};
+  alignas(16) std::array<std::byte, abi::kHandleBytes> handle = {};
   const auto result =
-      plugin().listen(port_.session_->context(), port_.device_.index, room.data(), listening_);
+      plugin().listen(port_.session_->context(), port_.device_.index, handle.data(), listening_);
   if (result != abi::kSuccess) return failure(plugin(), "listen", result);
   if (listening_ == nullptr) {
     return {Code::kSystemError, base::kErrTransportFailed,
             fmt::format("net plugin {}: listen succeeded and gave nothing", plugin().name())};
   }
-  handle = room;
   // Most leave most of it as it was; what is not sent is zero.
   size_t used = handle.size();
   while (used > 1 && handle[used - 1] == std::byte{0}) --used;
-  ownHandle_ = toHex({reinterpret_cast<const char*>(handle.data()), used});
+  toPost_ = port_.posted_;
+  introduction_ =
+      fmt::format("{} {}", toPost_, toHex({reinterpret_cast<const char*>(handle.data()), used}));
   return {};
 }
 
-void PluginWire::admit(const std::string& handle) {
+// "16 66a4...": how many receives are posted, and the peer's handle.
+void PluginWire::admit(const std::string& introduction) {
+  const size_t blank = introduction.find(' ');
+  const std::string_view text = introduction;
   std::string bytes;
-  if (!fromHex(handle, bytes) || bytes.size() > peerHandle_.size()) {
+  const bool isRead =
+      blank != std::string::npos &&
+      std::from_chars(text.data(), text.data() + blank, peerPosts_).ec == std::errc() &&
+      peerPosts_ > 0 && peerPosts_ <= abi::kMostRequests &&
+      fromHex(text.substr(blank + 1), bytes) && bytes.size() <= peerHandle_.size();
+  if (!isRead) {
     hasSendFailed_ = hasReceiveFailed_ = true;
     connection_.failed({Code::kInternalError, base::kErrInternal,
                         fmt::format("rank {} sent a malformed handle of its net plugin", peer_)});
@@ -220,8 +127,28 @@ void PluginWire::send(const Frame& frame, SendBuffer* buffer) {
                                     frame.bytes, kMostPayload)});
     return connection_.sent(buffer);
   }
-  waiting_.push_back({frame, buffer, -1, nullptr});
+  waiting_.push_back({frame, buffer});
+  const auto state = port_.options_.segment.header().state.load(std::memory_order_relaxed);
+  if (frame.kind == FrameKind::kState && state == static_cast<uint32_t>(RankState::kLeft)) {
+    sendFillers();
+  }
   if (sending_ != nullptr) pushSends();
+}
+
+// The frame that says so takes one of them.
+void PluginWire::sendFillers() {
+  Frame frame;
+  frame.cookie = port_.options_.cookie;
+  frame.kind = FrameKind::kAcknowledge;
+  frame.from = port_.options_.rank;
+  for (int i = 1; i < peerPosts_; ++i) {
+    waiting_.push_back({.frame = frame, .isFiller = true});
+  }
+}
+
+bool PluginWire::isSettled() const {
+  const bool isWaiting = hasPeerLeft() && !hasReceiveFailed_ && toPost_ > 0;
+  return !connection_.isSending() && waiting_.empty() && underWay_.empty() && !isWaiting;
 }
 
 void PluginWire::pushSends() {
@@ -285,9 +212,10 @@ void PluginWire::retireSends() {
     if (result != abi::kSuccess) return failSends("sending", result);
     if (!isDone) return;
     if (oldest.slot >= 0) freeSlots_.push_back(oldest.slot);
+    const bool isFiller = oldest.isFiller;
     SendBuffer* buffer = oldest.buffer;
     underWay_.pop_front();
-    connection_.sent(buffer);
+    if (!isFiller) connection_.sent(buffer);
   }
 }
 
@@ -310,7 +238,9 @@ void PluginWire::tellFailure(std::string_view what, abi::Result result) {
 
 // What the plugin has taken it may still be reading: the memory is kept, and the buffer gets other.
 void PluginWire::giveUpSends() {
-  for (Outgoing& each : std::exchange(waiting_, {})) connection_.sent(each.buffer);
+  for (Outgoing& each : std::exchange(waiting_, {})) {
+    if (!each.isFiller) connection_.sent(each.buffer);
+  }
   for (Outgoing& each : std::exchange(underWay_, {})) {
     if (SendBuffer* buffer = each.buffer; buffer != nullptr) {
       const size_t bytes = SendBuffer::kHeadroom + size_t{buffer->capacity};
@@ -318,7 +248,7 @@ void PluginWire::giveUpSends() {
           std::exchange(buffer->memory, std::make_unique_for_overwrite<std::byte[]>(bytes)));
       buffer->data = buffer->memory.get() + SendBuffer::kHeadroom;
     }
-    connection_.sent(each.buffer);
+    if (!each.isFiller) connection_.sent(each.buffer);
   }
 }
 
@@ -356,7 +286,7 @@ PluginWire::Incoming* PluginWire::takeRoom() {
 
 // As many as there should be, or as the plugin takes for now.
 void PluginWire::postReceives() {
-  while (!hasReceiveFailed_ && posted_.size() < static_cast<size_t>(port_.posted_)) {
+  while (!hasReceiveFailed_ && posted_.size() < static_cast<size_t>(toPost_)) {
     Incoming* incoming = takeRoom();
     if (incoming == nullptr) return;
     incoming->request = nullptr;
@@ -374,14 +304,13 @@ void PluginWire::postReceives() {
   }
 }
 
-// Nothing follows, but the end of the connection, which plugins complain of.
 bool PluginWire::hasPeerLeft() const {
   const auto state = connection_.segment().header().state.load(std::memory_order_relaxed);
   return state == static_cast<uint32_t>(RankState::kLeft);
 }
 
 bool PluginWire::takeArrivals() {
-  if (receiving_ == nullptr || hasPeerLeft()) return false;
+  if (receiving_ == nullptr) return false;
   bool hasArrived = false;
   for (int taken = 0; !hasReceiveFailed_ && !posted_.empty() && taken < port_.posted_; ++taken) {
     Incoming& oldest = *posted_.front();
@@ -396,7 +325,8 @@ bool PluginWire::takeArrivals() {
     posted_.pop_front();
     hasArrived = true;
     arrived(oldest, bytes);
-    if (hasPeerLeft()) return true;
+    // What follows are fillers.
+    if (hasPeerLeft()) --toPost_;
     postReceives();
   }
   postReceives();

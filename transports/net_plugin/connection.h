@@ -63,22 +63,27 @@ class Port final : public Driver {
 // The frames of one peer: one communication to send and one to receive. A frame is one message, its
 // payload right behind it, out of one piece of memory that the plugin knows; what arrives is read
 // where it lies, and another buffer is posted in its place.
+//
+// The end. Plugins resent communications that are closed with receives posted (aws-ofi-nccl gives
+// up the domain that others share). So a rank that leaves sends, behind the frame that says so, an
+// empty frame for each receive that its peer then has posted, and the peer posts no more.
 class PluginWire final : public Wire {
  public:
   PluginWire(Port& port, MessageConnection& connection, ir::Rank peer)
       : port_(port), connection_(connection), peer_(peer) {}
   ~PluginWire() override;
 
-  // Before all else; the handle for the peer is in handle().
+  // Before all else; what the peer must know is in introduction().
   base::Status listen();
-  const std::string& handle() const { return ownHandle_; }
-  // What the peer said: its own.
-  void admit(const std::string& handle);
+  const std::string& introduction() const { return introduction_; }
+  // What the peer said.
+  void admit(const std::string& introduction);
 
   // Moves what can be moved. True if anything arrived.
   bool progress();
   void pushSends();
-  bool isSending() const { return connection_.isSending(); }
+  // Has the peer what was sent, and this rank, of a peer that has left, all that comes?
+  bool isSettled() const;
 
   void send(const Frame& frame, SendBuffer* buffer) override;
   void giveBack(void* token) override;
@@ -89,6 +94,7 @@ class PluginWire final : public Wire {
     SendBuffer* buffer = nullptr;
     int slot = -1;  // where the frame lies, of those without a buffer
     void* request = nullptr;
+    bool isFiller = false;
   };
   // A frame that was received, or room for one.
   struct Incoming {
@@ -123,6 +129,7 @@ class PluginWire final : public Wire {
   void postReceives();
   bool takeArrivals();
   bool hasPeerLeft() const;
+  void sendFillers();
   void arrived(Incoming& incoming, size_t bytes);
   bool isOurs(const Frame& frame, size_t bytes) const;
 
@@ -134,9 +141,10 @@ class PluginWire final : public Wire {
   ir::Rank peer_;
   bool hasSendFailed_ = false;
   bool hasReceiveFailed_ = false;
-  std::string ownHandle_;
+  std::string introduction_;
   alignas(16) std::array<std::byte, abi::kHandleBytes> peerHandle_ = {};
   bool hasPeerHandle_ = false;
+  int peerPosts_ = 0;  // receives that it has posted at any time
   void* listening_ = nullptr;
   void* sending_ = nullptr;
   void* receiving_ = nullptr;
@@ -153,6 +161,7 @@ class PluginWire final : public Wire {
   std::vector<Incoming*> freeIncoming_;
   std::vector<Incoming*> freeShort_;
   std::deque<Incoming*> posted_;  // oldest first
+  int toPost_ = 0;                // as many at any time; of a peer that has left, as many to come
 };
 
 }  // namespace tutti::transports::net_plugin
