@@ -237,8 +237,7 @@ const Found& found() {
       made.isThere = true;
     }
     if (!made.isThere) {
-      made.text = candidates().empty() ? "TUTTI_NET_PLUGIN=none"
-                                       : fmt::format("no {}", candidates().front().file);
+      made.text = made.isAskedFor ? fmt::format("no {}", candidates().front().file) : "none";
     }
     return made;
   }());

@@ -33,7 +33,7 @@ const base::Result<Network>& network();
 
 // What is known without initialising anything, which takes some plugins long. Any thread.
 struct Found {
-  std::string text;          // "libnccl-net.so: v10 AWS Libfabric", or "no libnccl-net.so"
+  std::string text;          // "libnccl-net.so: v10 AWS Libfabric", "no libmine.so", "none"
   bool isThere = false;      // some plugin was loaded
   bool isAskedFor = false;   // by TUTTI_NET_PLUGIN; need not be there
   bool isOfSockets = false;  // by its name: not what TCP connections of our own would gain from

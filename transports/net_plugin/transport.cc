@@ -53,6 +53,7 @@ class NetPluginBackend final : public Backend {
  public:
   std::string_view name() const override { return "net_plugin"; }
   std::string describe() const override {
+    if (!found().isThere && !found().isAskedFor) return "plugins made for NCCL: none is there";
     const auto& usable = network();
     if (!usable.isOk()) {
       return fmt::format("other hosts over a plugin made for NCCL; not usable: {}",
