@@ -140,6 +140,7 @@ class Communicator {
   base::Status probe();
   base::Status watchLinks();
   base::Status enterPlan();
+  base::Status awaitPlan();
   void goOver(Switch&& due);
   base::Status externalFailure() const;
   base::Result<ir::Plan> planFor(const ir::Call& call, const plan::Options& options);

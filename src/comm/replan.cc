@@ -48,9 +48,16 @@ Status Communicator::watchLinks() {
   return {};
 }
 
-// Waits where ranks are agreeing, for some milliseconds; goes over where they have agreed.
+// Waits where ranks are agreeing, for some milliseconds; goes over where they have agreed. What
+// ends the wait is the communicator's failure: an abort that follows must not take its place.
 Status Communicator::enterPlan() {
   if (replanner_ == nullptr) return {};
+  Status status = awaitPlan();
+  if (!status.isOk()) engine_->abort(status);
+  return status;
+}
+
+Status Communicator::awaitPlan() {
   PlanGate& gate = replanner_->gate();
   const uint64_t number = engine_->nextNumber();
   if (gate.pass(number)) return {};
