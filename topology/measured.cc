@@ -15,6 +15,8 @@ constexpr int64_t kNearlyAll = 700;
 // Lines are apart if using all at a time gives each this part of what it has alone. Behind a common
 // line it is half or less for the host whose line is the slowest.
 constexpr int64_t kIndependent = 700;
+// Two measurements of one line.
+constexpr int64_t kAlike = 900;
 
 bool isAtLeast(int64_t value, int64_t permille, int64_t of) {
   return value * 1000 >= of * permille;  // below 2^63: see kMostCapacity
@@ -28,12 +30,6 @@ int64_t fastest(const MeasuredHosts& hosts, int host, bool isOut) {
                     isOut ? hosts.at(hosts.pair, host, other) : hosts.at(hosts.pair, other, host));
   }
   return most;
-}
-
-// What the line of a host carries, whatever is behind it.
-int64_t lineOf(const MeasuredHosts& hosts, int host, bool isOut) {
-  const auto& all = isOut ? hosts.out : hosts.in;
-  return std::max(all[static_cast<size_t>(host)], fastest(hosts, host, isOut));
 }
 
 bool areNear(const MeasuredHosts& hosts, int a, int b) {
@@ -183,6 +179,25 @@ void addBetween(const MeasuredHosts& hosts, const MeasuredIslands& islands,
 }
 
 }  // namespace
+
+int64_t lineOf(const MeasuredHosts& hosts, int host, bool isOut) {
+  const int64_t all = (isOut ? hosts.out : hosts.in)[static_cast<size_t>(host)];
+  const int64_t most = std::max(all, fastest(hosts, host, isOut));
+  // The mean of all that measured nearly that: the fastest of many is above it by the noise.
+  int64_t sum = 0;
+  int64_t count = 0;
+  const auto take = [&](int64_t rate) {
+    if (!isAtLeast(rate, kAlike, most)) return;
+    sum += rate;
+    ++count;
+  };
+  take(all);
+  for (int other = 0; other < hosts.size(); ++other) {
+    if (other == host) continue;
+    take(isOut ? hosts.at(hosts.pair, host, other) : hosts.at(hosts.pair, other, host));
+  }
+  return sum / count;
+}
 
 std::vector<std::vector<int>> measuredIslands(const MeasuredHosts& hosts) {
   std::vector<int> islandOf(hosts.names.size(), -1);

@@ -31,6 +31,9 @@ struct MeasuredHosts {
 // their first; between islands something slower is in the way.
 std::vector<std::vector<int>> measuredIslands(const MeasuredHosts& hosts);
 
+// What the line of a host carries, kB/s, whatever is behind it.
+int64_t lineOf(const MeasuredHosts& hosts, int host, bool isOut);
+
 // Has each pair a line of its own, so that it does not matter to it what the others do?
 bool isMesh(const MeasuredHosts& hosts);
 

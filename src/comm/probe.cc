@@ -22,12 +22,14 @@ namespace {
 
 // Long enough that the bucket of a shaper and the scheduler's whims are small beside it; and so
 // many times the way there and back that a TCP connection has reached its rate before.
-constexpr int64_t kEnoughNs = 70'000'000;
+constexpr int64_t kEnoughNs = 150'000'000;
 constexpr int64_t kEnoughWays = 20;
 constexpr uint64_t kFirstBytes = 128 << 10;
 constexpr uint64_t kMostBytes = 64 << 20;
 constexpr int kPingPongs = 6;
-constexpr int kMostOneByOne = 8;  // hosts
+constexpr int kMostOneByOne = 16;  // hosts
+// Thousandths: a rate that is lower by more than noise.
+constexpr int64_t kUndisturbed = 900;
 
 // kB/s.
 int64_t rateFrom(uint64_t bytes, int64_t ns) {
@@ -35,6 +37,8 @@ int64_t rateFrom(uint64_t bytes, int64_t ns) {
 }
 
 uint64_t leadOf(uint64_t bytes) { return std::max<uint64_t>(1, bytes / 2); }
+
+bool isLess(int64_t rate, int64_t than) { return rate * 1000 < than * kUndisturbed; }
 
 // Two measurements of one rate: their mean, unless something has disturbed one of them, which makes
 // lines look slower.
@@ -72,7 +76,12 @@ base::Result<topology::Topology> Probe::run() {
     return Status(base::Code::kInternalError, base::kErrInternal, "one host has nothing to probe");
   }
   TUTTI_ASSIGN_OR_RETURN(const bool isKnown, recall());
-  if (!isKnown) TUTTI_RETURN_IF_ERROR(measure());
+  if (!isKnown) {
+    Status status = measure();
+    // What has failed is under way still, into the buffer that goes with this.
+    if (!status.isOk()) (void)drive(messages_.size());
+    TUTTI_RETURN_IF_ERROR(std::move(status));
+  }
   if (!isKnown && communicator_.rank() == 0) kept_->save({hosts_, islands_});
   const double copyRate = communicator_.world().costs.copyBytesPerSecond / 1e3;
   auto topology = topology::toTopology(hosts_, islands_, static_cast<int64_t>(copyRate / 2));
@@ -85,8 +94,9 @@ base::Result<topology::Topology> Probe::run() {
 
 Status Probe::measure() {
   TUTTI_RETURN_IF_ERROR(measureLatencies());
-  TUTTI_RETURN_IF_ERROR(measurePairs());
-  TUTTI_RETURN_IF_ERROR(measureHosts());
+  for (const Pairs& pairs : rounds()) TUTTI_RETURN_IF_ERROR(measurePairs(pairs));
+  for (int host = 0; host < hosts_.size(); ++host) TUTTI_RETURN_IF_ERROR(measureHost(host));
+  if (hosts_.size() <= kMostOneByOne) TUTTI_RETURN_IF_ERROR(measureSlowPairs());
   return measureIslands();
 }
 
@@ -155,8 +165,8 @@ base::Result<int64_t> Probe::pingPong(int peer, bool isFirst) {
   for (int i = 0; i < kPingPongs; ++i) {
     const int64_t start = base::nowNs();
     for (const bool isSend : {isFirst, !isFirst}) {
-      TUTTI_RETURN_IF_ERROR(this->start(peer, isSend, 1, 0, false));
-      TUTTI_RETURN_IF_ERROR(drive());
+      TUTTI_RETURN_IF_ERROR(this->start(peer, isSend, 1));
+      TUTTI_RETURN_IF_ERROR(drive(messages_.size()));
       messages_.clear();
     }
     const int64_t ns = (base::nowNs() - start) / 2;
@@ -165,42 +175,56 @@ base::Result<int64_t> Probe::pingPong(int peer, bool isFirst) {
   return isFirst ? least : 0;
 }
 
-// Both directions of a pair at a time, as collectives use them.
-Status Probe::measurePairs() {
-  std::vector<Pairs> groups = rounds();
-  if (hosts_.size() <= kMostOneByOne) {
-    std::vector<Pairs> single;
-    for (const Pairs& pairs : groups) {
-      for (const auto& pair : pairs) single.push_back({pair});
-    }
-    groups = std::move(single);
+// All of them at a time, and both directions of each, as collectives use them.
+Status Probe::measurePairs(const Pairs& pairs) {
+  std::vector<Flow> flows;
+  for (const auto& [a, b] : pairs) {
+    flows.push_back({a, b, kFirstBytes});
+    flows.push_back({b, a, kFirstBytes});
   }
-  for (const Pairs& pairs : groups) {
-    std::vector<Flow> flows;
-    for (const auto& [a, b] : pairs) {
-      flows.push_back({a, b, kFirstBytes});
-      flows.push_back({b, a, kFirstBytes});
+  // Longer until it is long enough, and then once more.
+  for (int left = 2; left > 0;) {
+    TUTTI_ASSIGN_OR_RETURN(const auto ns, timeSteady(flows));
+    bool isEnough = true;
+    for (size_t i = 0; i < flows.size(); ++i) {
+      int64_t& rate = hosts_.pair[at(flows[i].from, flows[i].to)];
+      const int64_t seen = rateFrom(flows[i].bytes, ns[i]);
+      rate = left == 1 ? ofTwo(rate, seen) : seen;
+      const int64_t wanted = enoughNs(flows[i].from, flows[i].to);
+      if (left == 1 || ns[i] >= wanted * 3 / 4 || flows[i].bytes >= kMostBytes) continue;
+      isEnough = false;
+      const int64_t factor = std::clamp<int64_t>(wanted / std::max<int64_t>(1, ns[i]), 2, 64);
+      flows[i].bytes = std::min(kMostBytes, flows[i].bytes * static_cast<uint64_t>(factor));
     }
-    // Longer until it is long enough, and then once more.
-    for (int left = 2; left > 0;) {
-      TUTTI_ASSIGN_OR_RETURN(const auto ns, time(flows, false));
-      bool isEnough = true;
-      for (size_t i = 0; i < flows.size(); ++i) {
-        int64_t& rate = hosts_.pair[at(flows[i].from, flows[i].to)];
-        const int64_t seen = rateFrom(flows[i].bytes, ns[i]);
-        rate = left == 1 ? ofTwo(rate, seen) : seen;
-        const int64_t wanted = enoughNs(flows[i].from, flows[i].to);
-        if (ns[i] >= wanted * 3 / 4 || flows[i].bytes >= kMostBytes) continue;
-        isEnough = false;
-        const int64_t factor = std::clamp<int64_t>(wanted / std::max<int64_t>(1, ns[i]), 2, 16);
-        if (left == 2) {
-          flows[i].bytes = std::min(kMostBytes, flows[i].bytes * static_cast<uint64_t>(factor));
-        }
-      }
-      if (isEnough || left == 1) --left;
-    }
+    if (isEnough) --left;
   }
   return {};
+}
+
+// Pairs that were slower than both hosts are to others may have been measured together with one
+// that shares a line with them: alone now.
+Status Probe::measureSlowPairs() {
+  std::vector<bool> isChanged(leaders_.size(), false);
+  for (const Pairs& pairs : rounds()) {
+    for (const auto& [a, b] : pairs) {
+      if (pairs.size() == 1 || !(isSlow(a, b) || isSlow(b, a))) continue;
+      const int64_t there = hosts_.pair[at(a, b)];
+      const int64_t back = hosts_.pair[at(b, a)];
+      TUTTI_RETURN_IF_ERROR(measurePairs({{a, b}}));
+      if (isLess(there, hosts_.pair[at(a, b)]) || isLess(back, hosts_.pair[at(b, a)])) {
+        isChanged[static_cast<size_t>(a)] = isChanged[static_cast<size_t>(b)] = true;
+      }
+    }
+  }
+  for (int host = 0; host < hosts_.size(); ++host) {
+    if (isChanged[static_cast<size_t>(host)]) TUTTI_RETURN_IF_ERROR(measureHost(host));
+  }
+  return {};
+}
+
+bool Probe::isSlow(int from, int to) const {
+  return isLess(hosts_.pair[at(from, to)], std::min(topology::lineOf(hosts_, from, true),
+                                                    topology::lineOf(hosts_, to, false)));
 }
 
 // What a pair moves in a fitting time if it is alone.
@@ -213,51 +237,78 @@ int64_t Probe::enoughNs(int from, int to) const {
   return std::max(kEnoughNs, 2 * kEnoughWays * hosts_.latencyNs[at(from, to)]);
 }
 
-// What all of these pairs carry together, measured twice where they disturb each other.
-base::Result<Probe::Joint> Probe::measureJointly(const Pairs& pairs) {
-  constexpr int64_t kUndisturbed = 900;
+// What all of these pairs carry together, measured twice where that is less than one of them alone.
+// No host both sends and receives.
+base::Result<Probe::Joint> Probe::measureJointly(const Pairs& pairs, int timekeeper) {
   std::vector<Flow> flows;
-  uint64_t bytes = 0;
+  std::vector<uint64_t> most;
+  int64_t wanted = 0;
+  int64_t fastest = 0;
   for (const auto& [from, to] : pairs) {
-    flows.push_back({from, to, bytesFor(from, to)});
-    bytes += flows.back().bytes + leadOf(flows.back().bytes);
+    fastest = std::max(fastest, hosts_.pair[at(from, to)] * kUndisturbed / 1000);
+    most.push_back(bytesFor(from, to));
+    flows.push_back({from, to, std::max<uint64_t>(1, most.back() / (2 * pairs.size()))});
+    wanted = std::max(wanted, enoughNs(from, to) / 2);
   }
+  // As much as takes long enough behind one line; more where they turn out to have several.
   Joint joint;
-  for (int i = 0; i < 2 && joint.kept < kUndisturbed; ++i) {
-    // All of it: flows that share a line do not begin and end their timed parts together.
-    TUTTI_ASSIGN_OR_RETURN(const auto ns, time(flows, true));
-    int64_t kept = 1000;
-    int64_t sum = 0;
-    for (size_t k = 0; k < flows.size(); ++k) {
-      const int64_t rate = rateFrom(flows[k].bytes + leadOf(flows[k].bytes), ns[k]);
-      const int64_t alone = hosts_.pair[at(flows[k].from, flows[k].to)];
-      kept = std::min(kept, rate * 1000 / std::max<int64_t>(1, alone));
-      sum += rate;
+  for (int left = 2; left > 0;) {
+    TUTTI_ASSIGN_OR_RETURN(const auto ns, timeWhole(flows, timekeeper));
+    const int64_t longest = std::max<int64_t>(1, *std::max_element(ns.begin(), ns.end()));
+    if (left == 2 && longest < wanted * 3 / 4 && flows[0].bytes < most[0]) {
+      const auto factor = static_cast<uint64_t>(std::max<int64_t>(2, wanted / longest));
+      for (size_t i = 0; i < flows.size(); ++i) {
+        flows[i].bytes = std::min(most[i], flows[i].bytes * factor);
+      }
+      continue;
     }
-    // Lines of their own need not end together.
-    const int64_t together = rateFrom(bytes, *std::max_element(ns.begin(), ns.end()));
-    const int64_t rate = kept >= kUndisturbed ? sum : together;
-    joint.rate = i == 0 ? rate : ofTwo(joint.rate, rate);
-    joint.kept = std::max(joint.kept, kept);
+    const Joint seen = jointRate(flows, ns);
+    joint.rate = left == 2 ? seen.rate : ofTwo(joint.rate, seen.rate);
+    joint.kept = std::max(joint.kept, seen.kept);
+    left = joint.kept >= kUndisturbed || joint.rate >= fastest ? 0 : left - 1;
   }
   return joint;
 }
 
-Status Probe::measureHosts() {
-  for (int host = 0; host < hosts_.size(); ++host) {
-    Pairs out;
-    Pairs in;
-    for (int other = 0; other < hosts_.size(); ++other) {
-      if (other == host) continue;
-      out.emplace_back(host, other);
-      in.emplace_back(other, host);
-    }
-    TUTTI_ASSIGN_OR_RETURN(const Joint sent, measureJointly(out));
-    TUTTI_ASSIGN_OR_RETURN(const Joint received, measureJointly(in));
-    hosts_.out[static_cast<size_t>(host)] = sent.rate;
-    hosts_.in[static_cast<size_t>(host)] = received.rate;
-    hosts_.kept[static_cast<size_t>(host)] = std::min(sent.kept, received.kept);
+Probe::Joint Probe::jointRate(const std::vector<Flow>& flows,
+                              const std::vector<int64_t>& ns) const {
+  Joint joint;
+  joint.kept = 1000;
+  std::vector<std::pair<int64_t, uint64_t>> ends;  // ns and bytes
+  for (size_t i = 0; i < flows.size(); ++i) {
+    const int64_t rate = rateFrom(flows[i].bytes, ns[i]);
+    const int64_t alone = hosts_.pair[at(flows[i].from, flows[i].to)];
+    joint.kept = std::min(joint.kept, rate * 1000 / std::max<int64_t>(1, alone));
+    joint.rate += rate;
+    ends.emplace_back(ns[i], flows[i].bytes);
   }
+  // Only lines of their own need not end together. Of those that share one, at least this much had
+  // arrived when each ended: a lost packet delays one of them by 200 ms and more.
+  if (joint.kept < kUndisturbed) {
+    std::sort(ends.begin(), ends.end());
+    joint.rate = 0;
+    uint64_t arrived = 0;
+    for (const auto& [end, bytes] : ends) {
+      arrived += bytes;
+      joint.rate = std::max(joint.rate, rateFrom(arrived, end));
+    }
+  }
+  return joint;
+}
+
+Status Probe::measureHost(int host) {
+  Pairs out;
+  Pairs in;
+  for (int other = 0; other < hosts_.size(); ++other) {
+    if (other == host) continue;
+    out.emplace_back(host, other);
+    in.emplace_back(other, host);
+  }
+  TUTTI_ASSIGN_OR_RETURN(const Joint sent, measureJointly(out, host));
+  TUTTI_ASSIGN_OR_RETURN(const Joint received, measureJointly(in, host));
+  hosts_.out[static_cast<size_t>(host)] = sent.rate;
+  hosts_.in[static_cast<size_t>(host)] = received.rate;
+  hosts_.kept[static_cast<size_t>(host)] = std::min(sent.kept, received.kept);
   return {};
 }
 
@@ -274,51 +325,109 @@ Status Probe::measureIslands() {
     }
   };
   for (size_t from = 0; from < count; ++from) {
+    const int keeper = islands_.islands[from][0];
     Pairs out;
     Pairs in;
     for (size_t to = 0; to < count; ++to) {
       if (to == from) continue;
       Pairs pairs;
       between(from, to, pairs);
-      TUTTI_ASSIGN_OR_RETURN(const Joint joint, measureJointly(pairs));
+      TUTTI_ASSIGN_OR_RETURN(const Joint joint, measureJointly(pairs, keeper));
       islands_.between[from * count + to] = joint.rate;
       between(from, to, out);
       between(to, from, in);
     }
-    TUTTI_ASSIGN_OR_RETURN(const Joint sent, measureJointly(out));
-    TUTTI_ASSIGN_OR_RETURN(const Joint received, measureJointly(in));
+    TUTTI_ASSIGN_OR_RETURN(const Joint sent, measureJointly(out, keeper));
+    TUTTI_ASSIGN_OR_RETURN(const Joint received, measureJointly(in, keeper));
     islands_.out[from] = sent.rate;
     islands_.in[from] = received.rate;
   }
   return {};
 }
 
-// All flows at a time: each sends a lead beforehand, so that what is timed, between the arrivals of
-// both messages, is steady; or, `isWhole`, from the start. Nanoseconds by flow, known to all.
-base::Result<std::vector<int64_t>> Probe::time(const std::vector<Flow>& flows, bool isWhole) {
-  const int64_t begin = base::nowNs();
-  uint64_t most = 1;
-  for (const Flow& flow : flows) most = std::max(most, flow.bytes);
-  if (isLeader() && buffer_.size() < most) buffer_.resize(most);
-  for (size_t i = 0; isLeader() && i < flows.size(); ++i) {
-    const Flow& flow = flows[i];
-    if (flow.from != self_ && flow.to != self_) continue;
-    const bool isSend = flow.from == self_;
-    const int peer = isSend ? flow.to : flow.from;
-    TUTTI_RETURN_IF_ERROR(start(peer, isSend, leadOf(flow.bytes), i, false));
-    TUTTI_RETURN_IF_ERROR(start(peer, isSend, flow.bytes, i, !isSend));
+// All flows at a time, in nanoseconds by flow, known to all. Each sends a lead beforehand, so that
+// what is timed, between the arrivals of both messages, is steady. It begins when its receiver says
+// so: what waits for one that is late would arrive at once.
+base::Result<std::vector<int64_t>> Probe::timeSteady(const std::vector<Flow>& flows) {
+  makeRoom(flows);
+  for (const Flow& flow : flows) {
+    if (flow.from == self_) TUTTI_RETURN_IF_ERROR(start(flow.to, false, 1));
+    if (flow.to == self_) TUTTI_RETURN_IF_ERROR(start(flow.from, true, 1));
   }
-  TUTTI_RETURN_IF_ERROR(drive());
   std::vector<int64_t> mine(flows.size(), 0);
-  for (size_t i = 0; i < messages_.size(); ++i) {
-    if (!messages_[i].isTimed) continue;
-    mine[messages_[i].flow] = messages_[i].doneNs - (isWhole ? begin : messages_[i - 1].doneNs);
+  std::vector<std::pair<const Message*, const Message*>> arrivals(flows.size());
+  const size_t announced = messages_.size();
+  for (size_t i = 0; i < flows.size(); ++i) {
+    if (flows[i].to != self_) continue;
+    TUTTI_RETURN_IF_ERROR(start(flows[i].from, false, leadOf(flows[i].bytes)));
+    arrivals[i].first = &messages_.back();
+    TUTTI_RETURN_IF_ERROR(start(flows[i].from, false, flows[i].bytes));
+    arrivals[i].second = &messages_.back();
+  }
+  TUTTI_RETURN_IF_ERROR(drive(announced));
+  for (const Flow& flow : flows) {
+    if (flow.from != self_) continue;
+    TUTTI_RETURN_IF_ERROR(start(flow.to, true, leadOf(flow.bytes)));
+    TUTTI_RETURN_IF_ERROR(start(flow.to, true, flow.bytes));
+  }
+  TUTTI_RETURN_IF_ERROR(drive(messages_.size()));
+  for (size_t i = 0; i < flows.size(); ++i) {
+    if (arrivals[i].first) mine[i] = arrivals[i].second->doneNs - arrivals[i].first->doneNs;
   }
   messages_.clear();
   return share(mine);
 }
 
-Status Probe::start(int peer, bool isSend, uint64_t bytes, size_t flow, bool isTimed) {
+// All flows at a time from one moment on, in nanoseconds by flow, known to all. By the clock of one
+// host, since none begins when others do: it tells the senders to begin and hears of what has
+// arrived. No host both sends and receives.
+base::Result<std::vector<int64_t>> Probe::timeWhole(const std::vector<Flow>& flows,
+                                                    int timekeeper) {
+  makeRoom(flows);
+  const int64_t begin = base::nowNs();
+  std::vector<Message*> reports(flows.size(), nullptr);
+  const bool isKeeper = self_ == timekeeper;
+  for (size_t i = 0; i < flows.size(); ++i) {
+    const auto& [from, to, bytes] = flows[i];
+    const bool isFirst = std::none_of(flows.begin(), flows.begin() + static_cast<ptrdiff_t>(i),
+                                      [&, sender = from](auto& f) { return f.from == sender; });
+    if (isFirst && from != timekeeper && isKeeper) TUTTI_RETURN_IF_ERROR(start(from, true, 1));
+    if (isFirst && from != timekeeper && self_ == from) {
+      TUTTI_RETURN_IF_ERROR(start(timekeeper, false, 1));
+      TUTTI_RETURN_IF_ERROR(drive(messages_.size()));
+    }
+    if (self_ == from || self_ == to) {
+      TUTTI_RETURN_IF_ERROR(start(self_ == from ? to : from, self_ == from, bytes));
+      reports[i] = &messages_.back();
+    }
+    if (isKeeper && to != timekeeper) {
+      TUTTI_RETURN_IF_ERROR(start(to, false, 1));
+      reports[i] = &messages_.back();
+    }
+  }
+  for (size_t i = 0; i < flows.size(); ++i) {
+    if (flows[i].to != self_ || isKeeper) continue;
+    TUTTI_RETURN_IF_ERROR(finish(*reports[i]));
+    TUTTI_RETURN_IF_ERROR(start(timekeeper, true, 1));
+  }
+  TUTTI_RETURN_IF_ERROR(drive(messages_.size()));
+  std::vector<int64_t> mine(flows.size(), 0);
+  for (size_t i = 0; isKeeper && i < flows.size(); ++i) {
+    const int64_t ways = hosts_.latencyNs[at(timekeeper, flows[i].from)] +
+                         hosts_.latencyNs[at(flows[i].to, timekeeper)];
+    mine[i] = std::max<int64_t>(1, reports[i]->doneNs - begin - ways);
+  }
+  messages_.clear();
+  return share(mine);
+}
+
+void Probe::makeRoom(const std::vector<Flow>& flows) {
+  uint64_t most = 1;
+  for (const Flow& flow : flows) most = std::max(most, flow.bytes);
+  if (isLeader() && buffer_.size() < most) buffer_.resize(most);
+}
+
+Status Probe::start(int peer, bool isSend, uint64_t bytes) {
   Work work;
   work.call.collective = isSend ? ir::Collective::kSend : ir::Collective::kRecv;
   work.call.type = ir::DataType::kUint8;
@@ -326,19 +435,23 @@ Status Probe::start(int peer, bool isSend, uint64_t bytes, size_t flow, bool isT
   work.call.root = leaders_[static_cast<size_t>(peer)];
   work.input = buffer_.data();
   work.output = buffer_.data();
-  Message& message = messages_.emplace_back();
-  message.flow = flow;
-  message.isTimed = isTimed;
   TUTTI_ASSIGN_OR_RETURN(auto request, communicator_.requestFor(work));
+  Message& message = messages_.emplace_back();
   request.doneNs = &message.doneNs;
   message.operation = communicator_.engine().start(std::move(request));
   return {};
 }
 
-Status Probe::drive() {
+Status Probe::finish(Message& message) {
+  executor::Operation* operation = std::exchange(message.operation, nullptr);
+  return operation ? communicator_.engine().wait(operation) : Status();
+}
+
+// Finishes the first so many of those that were started.
+Status Probe::drive(size_t count) {
   Status first;
-  for (const Message& message : messages_) {
-    Status status = communicator_.engine().wait(message.operation);
+  for (size_t i = 0; i < count; ++i) {
+    Status status = finish(messages_[i]);
     if (first.isOk()) first = std::move(status);
   }
   return first;

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "src/base/errors.h"
+#include "src/plan/crowd.h"
 #include "src/plan/fixed_trees.h"
 #include "src/plan/ring_order.h"
 #include "src/plan/traffic.h"
@@ -78,6 +79,10 @@ base::Status checkKnown(const Searched& known, const FabricPlan& plan,
     return defect("a packing is for another root");
   }
   return {};
+}
+
+Rational crowded(const Candidate& candidate) {
+  return crowded(candidate.kilobytesPerSecond, candidate.crowd);
 }
 
 class Planner {
@@ -227,6 +232,7 @@ base::Result<Candidate> Planner::pattern(std::string_view algorithm) {
   TUTTI_ASSIGN_OR_RETURN(const TrafficLoad load, loadOf(plan_.fabric, routes_, *traffic));
   candidate.kilobytesPerSecond = load.rate;
   candidate.pace = paceOf(*traffic, algorithm == "chain", load.rate);
+  candidate.crowd = crowdOf(plan_.fabric, routes_, *traffic);
   candidate.maxDepth = traffic->steps;
   candidate.ns = predictedNs(candidate, plan_.bytes);
   candidate.reason = fullest(load.all);
@@ -267,6 +273,7 @@ void Planner::addTrees(std::string_view algorithm, Packing packing) {
   Candidate candidate{.algorithm = std::string(algorithm)};
   candidate.kilobytesPerSecond = packing.achieved;
   candidate.pace = paceOf(packing);
+  candidate.crowd = crowdOf(plan_.fabric, packing);
   candidate.maxDepth = packing.maxDepth;
   candidate.trees = static_cast<int32_t>(packing.trees.size());
   candidate.ns = predictedNs(candidate, plan_.bytes);
@@ -390,14 +397,14 @@ std::string_view templateOf(const Candidate& candidate) {
 int64_t chunkNsOf(const Candidate& candidate, uint64_t bytes) {
   const Pace& pace = candidate.pace;
   if (pace.chunkNs == 0) return 0;
-  const int64_t all = nsOf(bytes, candidate.kilobytesPerSecond);
+  const int64_t all = nsOf(bytes, crowded(candidate));
   const int64_t least = all / (kMostChunksPerStep * std::max(1, pace.steps));
   return std::min(all, std::max(pace.chunkNs, least));
 }
 
 int64_t predictedNs(const Candidate& candidate, uint64_t bytes) {
   const Pace& pace = candidate.pace;
-  const int64_t all = nsOf(bytes, candidate.kilobytesPerSecond);
+  const int64_t all = nsOf(bytes, crowded(candidate));
   const int64_t chunk = chunkNsOf(candidate, bytes);
   return saturated(Int128{pace.steps} * (pace.startNs + chunk) + pace.furtherNs + all - chunk);
 }
@@ -409,16 +416,19 @@ const Candidate* choiceOf(std::span<const Candidate> candidates, uint64_t bytes)
   }
   const Candidate* best = nullptr;
   int64_t bestNs = 0;
+  Rational bestRate;
   for (const Candidate& each : candidates) {
     const int64_t ns = predictedNs(each, bytes);
     const bool isClose = ns == least || ns - least < least / kCloseCall;
     if (each.kilobytesPerSecond.num == 0 || !isClose) continue;
-    if (best != nullptr && std::tie(best->kilobytesPerSecond, ns, each.algorithm) >=
-                               std::tie(each.kilobytesPerSecond, bestNs, best->algorithm)) {
+    const Rational rate = crowded(each);
+    if (best != nullptr &&
+        std::tie(bestRate, ns, each.algorithm) >= std::tie(rate, bestNs, best->algorithm)) {
       continue;
     }
     best = &each;
     bestNs = ns;
+    bestRate = rate;
   }
   return best;
 }

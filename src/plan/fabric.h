@@ -71,6 +71,7 @@ struct Candidate {
   int32_t trees = 0;     // of those made of trees
   int32_t maxDepth = 0;  // messages one after another; of trees, edges from root to leaf
   Pace pace = {};
+  int32_t crowd = 0;                 // crowd.h
   int64_t ns = 0;                    // predicted for FabricPlan::bytes
   std::vector<ir::Rank> order = {};  // of "ring", "chain" and "pat": the places' ranks
   Packing packing = {};              // of those made of trees, over the links of FabricPlan::fabric
@@ -115,8 +116,9 @@ Searched searchedOf(const FabricPlan& made);
 std::string_view templateOf(const Candidate& candidate);
 
 // In whole ns, rounded up; at most kMostNs. All steps of a pattern start one after another, and the
-// bytes T = bytes / rate come on top. The last chunk of a pipeline starts when all others have
-// passed, T - t, and takes steps x (startNs + t), where t = chunkNsOf.
+// bytes T = bytes / rate come on top, at what is left of the rate where lines are crowded. The last
+// chunk of a pipeline starts when all others have passed, T - t, and takes steps x (startNs + t),
+// where t = chunkNsOf.
 int64_t predictedNs(const Candidate& candidate, uint64_t bytes);
 // Of a pipeline, how long the fullest link is busy with a chunk of such a call: Pace::chunkNs, but
 // no more than all of it and no less than kMostChunksPerStep asks; else 0.
@@ -124,8 +126,8 @@ int64_t chunkNsOf(const Candidate& candidate, uint64_t bytes);
 inline constexpr int64_t kMostNs = int64_t{1} << 60;
 
 // The candidate for calls of `bytes`: the fastest, or of those that are slower by less than one
-// part in kCloseCall that with the highest rate, for capacities are known better than what messages
-// cost. The order of the candidates does not matter. Null: none can be used.
+// part in kCloseCall that with the highest rate left, for capacities are known better than what
+// messages cost. The order of the candidates does not matter. Null: none can be used.
 const Candidate* choiceOf(std::span<const Candidate> candidates, uint64_t bytes);
 inline constexpr int64_t kCloseCall = 32;
 

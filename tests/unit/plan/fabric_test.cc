@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "src/base/errors.h"
+#include "src/plan/crowd.h"
 #include "tests/support/fabrics.h"
 #include "tests/unit/plan/print.h"
 
@@ -47,6 +48,35 @@ TEST(Fabric, RingIsEnoughWhereItReachesTheBound) {
   const FabricPlan plan = planned(tests::h100(1), {.collective = Collective::kAllGather});
   EXPECT_EQ(permilleOf(plan.candidates.front().kilobytesPerSecond, plan.bound), 1000);
   EXPECT_EQ(find(plan, "forest").algorithm, "");
+}
+
+// The slow line is measured as a little more than it is, and seven streams into every line would be
+// a little faster on paper.
+TEST(Fabric, FewStreamsMeetOnALineWhereThatCostsLittle) {
+  const int64_t line = kGigabyte / 20;
+  const auto fabric = tests::star({line, line, line, line, line, line, line, line * 101 / 200});
+  const FabricPlan plan = planned(fabric, {.collective = Collective::kAllReduce});
+  EXPECT_EQ(plan.candidates.front().algorithm, "double_tree");
+  EXPECT_EQ(plan.candidates.front().crowd, 4);
+  EXPECT_EQ(find(plan, "level_chain").crowd, 7);
+  EXPECT_GT(find(plan, "level_chain").kilobytesPerSecond,
+            plan.candidates.front().kilobytesPerSecond);
+
+  const auto equal = tests::star(std::vector<int64_t>(8, line));
+  const FabricPlan gather = planned(equal, {.collective = Collective::kAllGather});
+  EXPECT_EQ(find(gather, "exchange").crowd, 7);
+  EXPECT_EQ(find(gather, "ring").crowd, 1);
+  EXPECT_EQ(gather.candidates.front().crowd, 1);
+}
+
+TEST(Fabric, WhatCrowdsLose) {
+  const Rational rate = makeRational(1000, 1);
+  EXPECT_EQ(crowded(rate, 0), rate);
+  EXPECT_EQ(crowded(rate, 4), rate);
+  EXPECT_EQ(crowded(rate, 5), makeRational(980, 1));
+  EXPECT_EQ(crowded(rate, 16), makeRational(760, 1));
+  EXPECT_EQ(crowded(rate, 500), makeRational(760, 1));
+  EXPECT_EQ(crowded(Rational::unlimited(), 9), Rational::unlimited());
 }
 
 // Ranks of a ring network in another order: the search has to find the neighbours.

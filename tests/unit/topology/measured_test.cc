@@ -133,6 +133,19 @@ TEST(Measured, NearlyEqualRatesAreEqual) {
   for (const Link& link : topology.links) EXPECT_EQ(link.capacity, topology.links[0].capacity);
 }
 
+// The fastest of seven measurements is no measure of a line; one that was disturbed is neither.
+TEST(Measured, ALineIsTheMeanOfWhatAgrees) {
+  MeasuredHosts hosts = hostsOf(8, 100'000);
+  setPair(hosts, 0, 3, 109'000);
+  setPair(hosts, 0, 5, 60'000);
+  hosts.out[0] = 103'000;
+  EXPECT_EQ(lineOf(hosts, 0, true), (5 * 100'000 + 109'000 + 103'000) / 7);
+  hosts.out[0] = 20'000;
+  EXPECT_EQ(lineOf(hosts, 0, true), (5 * 100'000 + 109'000) / 6);
+  hosts.out[0] = 700'000;
+  EXPECT_EQ(lineOf(hosts, 0, true), 700'000);
+}
+
 TEST(Measured, RanksOfOneHostJoinAtIt) {
   MeasuredHosts hosts = hostsOf(2, kLine);
   hosts.hostOfRank = {0, 0, 1, 1, 1};
