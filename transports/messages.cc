@@ -166,7 +166,8 @@ void MessageConnection::transmit(Frame frame, SendBuffer* buffer) {
   frame.cookie = options_.cookie;
   frame.from = options_.self;
   frame.windowBytes = static_cast<uint32_t>(window_.bytes());
-  addReads(frame);
+  // What would wait behind others is told by a frame of its own when it is due.
+  if (frame.bytes == 0 || !wire_->isBackedUp()) addReads(frame);
   if (!failure_.isOk()) {
     if (buffer != nullptr) free_.push_back(buffer);
     return;

@@ -82,6 +82,8 @@ class Wire {
   // `frame` is copied; frame.bytes of `buffer` stay as they are until sent().
   virtual void send(const Frame& frame, SendBuffer* buffer) = 0;
   virtual void giveBack(void* token) = 0;
+  // Frames with a payload wait here for room on the way, while those without still go ahead.
+  virtual bool isBackedUp() const { return false; }
 };
 
 }  // namespace tutti::transports

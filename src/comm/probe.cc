@@ -27,6 +27,7 @@ constexpr int64_t kEnoughWays = 20;
 constexpr uint64_t kFirstBytes = 128 << 10;
 constexpr uint64_t kMostBytes = 64 << 20;
 constexpr int kPingPongs = 6;
+constexpr int kMostTimes = 5;
 constexpr int kMostOneByOne = 16;  // hosts
 // Thousandths: a rate that is lower by more than noise.
 constexpr int64_t kUndisturbed = 900;
@@ -46,6 +47,23 @@ int64_t ofTwo(int64_t a, int64_t b) {
   const int64_t most = std::max(a, b);
   return std::min(a, b) < most / 5 * 4 ? most : (a + b) / 2;
 }
+
+// Of measurements of one rate. What disturbs one makes the line look slower, by half now and then:
+// TCP's BBR stops for 200 ms every 10 s.
+class BestTwo {
+ public:
+  void take(int64_t rate) {
+    second_ = std::max(second_, std::min(first_, rate));
+    first_ = std::max(first_, rate);
+  }
+  bool agree() const { return second_ * 1000 >= first_ * kAgreeing; }
+  int64_t mean() const { return (first_ + second_) / 2; }
+
+ private:
+  static constexpr int64_t kAgreeing = 950;  // thousandths
+  int64_t first_ = 0;
+  int64_t second_ = 0;
+};
 
 }  // namespace
 
@@ -182,23 +200,34 @@ Status Probe::measurePairs(const Pairs& pairs) {
     flows.push_back({a, b, kFirstBytes});
     flows.push_back({b, a, kFirstBytes});
   }
-  // Longer until it is long enough, and then once more.
-  for (int left = 2; left > 0;) {
+  // Longer until it is long enough, and then until two of each agree.
+  std::vector<BestTwo> best(flows.size());
+  for (int taken = 0; taken < kMostTimes;) {
     TUTTI_ASSIGN_OR_RETURN(const auto ns, timeSteady(flows));
-    bool isEnough = true;
-    for (size_t i = 0; i < flows.size(); ++i) {
-      int64_t& rate = hosts_.pair[at(flows[i].from, flows[i].to)];
-      const int64_t seen = rateFrom(flows[i].bytes, ns[i]);
-      rate = left == 1 ? ofTwo(rate, seen) : seen;
-      const int64_t wanted = enoughNs(flows[i].from, flows[i].to);
-      if (left == 1 || ns[i] >= wanted * 3 / 4 || flows[i].bytes >= kMostBytes) continue;
-      isEnough = false;
-      const int64_t factor = std::clamp<int64_t>(wanted / std::max<int64_t>(1, ns[i]), 2, 64);
-      flows[i].bytes = std::min(kMostBytes, flows[i].bytes * static_cast<uint64_t>(factor));
+    if (lengthen(flows, ns)) continue;
+    for (size_t i = 0; i < flows.size(); ++i) best[i].take(rateFrom(flows[i].bytes, ns[i]));
+    ++taken;
+    if (std::all_of(best.begin(), best.end(), [](const BestTwo& each) { return each.agree(); })) {
+      break;
     }
-    if (isEnough) --left;
+  }
+  for (size_t i = 0; i < flows.size(); ++i) {
+    hosts_.pair[at(flows[i].from, flows[i].to)] = best[i].mean();
   }
   return {};
+}
+
+// False where all took long enough.
+bool Probe::lengthen(std::vector<Flow>& flows, const std::vector<int64_t>& ns) const {
+  bool isLonger = false;
+  for (size_t i = 0; i < flows.size(); ++i) {
+    const int64_t wanted = enoughNs(flows[i].from, flows[i].to);
+    if (ns[i] >= wanted * 3 / 4 || flows[i].bytes >= kMostBytes) continue;
+    isLonger = true;
+    const int64_t factor = std::clamp<int64_t>(wanted / std::max<int64_t>(1, ns[i]), 2, 64);
+    flows[i].bytes = std::min(kMostBytes, flows[i].bytes * static_cast<uint64_t>(factor));
+  }
+  return isLonger;
 }
 
 // Pairs that were slower than both hosts are to others may have been measured together with one

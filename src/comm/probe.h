@@ -52,6 +52,7 @@ class Probe {
   std::vector<Pairs> rounds() const;
   base::Status measureLatencies();
   base::Status measurePairs(const Pairs& pairs);
+  bool lengthen(std::vector<Flow>& flows, const std::vector<int64_t>& ns) const;
   base::Status measureSlowPairs();
   bool isSlow(int from, int to) const;
   base::Status measureHost(int host);

@@ -43,6 +43,11 @@ class TcpWire final : public Wire, public Lane::Owner {
     if (token != nullptr) pool_.giveBack(static_cast<Packet*>(token));
   }
 
+  bool isBackedUp() const override {
+    const Lane* lane = best();
+    return lane == nullptr || lane->isBackedUp();
+  }
+
   // ---- Lane::Owner ----
   Packet* room(uint32_t bytes) override { return pool_.take(bytes); }
   void arrived(const Frame& frame, Packet* packet) override;

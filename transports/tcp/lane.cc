@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -32,6 +34,7 @@ constexpr size_t kPiecesOfFrame = 4;  // header, its tag, payload, its tag
 constexpr uint64_t kMostAtOnce = 512 << 10;
 constexpr uint32_t kLongestFrame = 64 << 20;
 constexpr uint64_t kTellAfterBytes = 128 << 10;
+constexpr int kMostUnsent = 128 << 10;
 constexpr int64_t kMostCloseNs = 2'000'000'000;
 
 LaneHeader pack(const Frame& frame) {
@@ -71,6 +74,8 @@ Lane::Lane(base::UniqueFd socket, Poller& poller, Owner& owner, const LaneKeys& 
     sealer_.emplace(keys.send);
     opener_.emplace(keys.receive);
   }
+  // Room is made by what leaves the machine, not by what the kernel would keep for later.
+  setsockopt(socket_.get(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kMostUnsent, sizeof(kMostUnsent));
   if (!poller_.add(socket_.get(), this, false)) breakOff(unreachable(std::strerror(errno)));
 }
 
@@ -114,8 +119,20 @@ std::vector<Outgoing> Lane::leftovers() {
 
 void Lane::send(const Frame& frame, SendBuffer* buffer) { enqueue(frame, buffer, false); }
 
+// What has no payload says what was read: the peer may wait for that to send more, so it goes
+// before what waits for room. Not where it is encrypted: seals are numbered in order.
+Lane::Sending& Lane::placeFor(const Frame& frame) {
+  if (frame.bytes > 0 || sealer_.has_value()) return queue_.emplace_back();
+  const size_t begun = writtenOfFirst_ > 0 ? 1 : 0;
+  const auto isPayload = [](const Sending& each) { return each.outgoing.frame.bytes > 0; };
+  const auto place =
+      std::find_if(queue_.begin() + static_cast<ptrdiff_t>(std::min(begun, queue_.size())),
+                   queue_.end(), isPayload);
+  return *queue_.emplace(place);
+}
+
 void Lane::enqueue(const Frame& frame, SendBuffer* buffer, bool asks) {
-  Sending& sending = queue_.emplace_back();
+  Sending& sending = placeFor(frame);
   sending.outgoing = {frame, buffer};
   sending.header = pack(frame);
   sending.header.got = got_;

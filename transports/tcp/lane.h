@@ -78,6 +78,7 @@ class Lane final : public EventHandler {
   // Wants to hear something from the peer.
   void ask();
 
+  bool isBackedUp() const { return !queue_.empty() && !sealer_.has_value(); }
   uint64_t outstandingBytes() const { return outstandingBytes_; }
   // Since when payloads are under way and none was acknowledged; 0: none is under way.
   int64_t waitingSinceNs() const { return waitingSinceNs_; }
@@ -107,6 +108,7 @@ class Lane final : public EventHandler {
 
   size_t headerBytes() const { return sizeof(LaneHeader) + (opener_.has_value() ? kTagBytes : 0); }
   void enqueue(const Frame& frame, SendBuffer* buffer, bool asks);
+  Sending& placeFor(const Frame& frame);
   size_t fill(Sending& sending, iovec* pieces) const;
   void written(size_t bytes);
   void want(bool isWriting);
