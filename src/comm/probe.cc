@@ -23,11 +23,14 @@ namespace {
 // Long enough that the bucket of a shaper and the scheduler's whims are small beside it; and so
 // many times the way there and back that a TCP connection has reached its rate before.
 constexpr int64_t kEnoughNs = 150'000'000;
-constexpr int64_t kEnoughWays = 20;
+constexpr int64_t kEnoughWays = 12;
 constexpr uint64_t kFirstBytes = 128 << 10;
 constexpr uint64_t kMostBytes = 64 << 20;
 constexpr int kPingPongs = 6;
 constexpr int kMostTimes = 5;
+constexpr int64_t kLongWayNs = 1'000'000;
+// Thousandths of what a direction has alone, below which the other is in its way.
+constexpr int64_t kSharing = 600;
 constexpr int kMostOneByOne = 16;  // hosts
 // Thousandths: a rate that is lower by more than noise.
 constexpr int64_t kUndisturbed = 900;
@@ -193,13 +196,40 @@ base::Result<int64_t> Probe::pingPong(int peer, bool isFirst) {
   return isFirst ? least : 0;
 }
 
-// All of them at a time, and both directions of each, as collectives use them.
+// All of them at a time, and both directions of each, as collectives use them. Not where ways are
+// long: what is read is told behind what the kernel keeps of the other direction, and windows then
+// are too short for both at full rate until they have grown, which takes longer than this.
 Status Probe::measurePairs(const Pairs& pairs) {
-  std::vector<Flow> flows;
+  Pairs back;
+  bool isLong = false;
   for (const auto& [a, b] : pairs) {
-    flows.push_back({a, b, kFirstBytes});
-    flows.push_back({b, a, kFirstBytes});
+    back.emplace_back(b, a);
+    isLong |= hosts_.latencyNs[at(a, b)] >= kLongWayNs;
   }
+  Pairs both = pairs;
+  both.insert(both.end(), back.begin(), back.end());
+  if (!isLong) return measureFlows(both);
+  TUTTI_RETURN_IF_ERROR(measureFlows(pairs));
+  TUTTI_RETURN_IF_ERROR(measureFlows(back));
+  return measureShared(both);
+}
+
+// Ways whose directions share what they carry have less than one direction alone.
+Status Probe::measureShared(const Pairs& both) {
+  std::vector<Flow> flows;
+  for (const auto& [from, to] : both) flows.push_back({from, to, bytesFor(from, to)});
+  TUTTI_ASSIGN_OR_RETURN(const auto ns, timeSteady(flows));
+  for (size_t i = 0; i < flows.size(); ++i) {
+    int64_t& rate = hosts_.pair[at(flows[i].from, flows[i].to)];
+    const int64_t seen = rateFrom(flows[i].bytes, ns[i]);
+    if (seen * 1000 < rate * kSharing) rate = seen;
+  }
+  return {};
+}
+
+Status Probe::measureFlows(const Pairs& pairs) {
+  std::vector<Flow> flows;
+  for (const auto& [from, to] : pairs) flows.push_back({from, to, kFirstBytes});
   // Longer until it is long enough, and then until two of each agree.
   std::vector<BestTwo> best(flows.size());
   for (int taken = 0; taken < kMostTimes;) {

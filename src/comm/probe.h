@@ -52,6 +52,8 @@ class Probe {
   std::vector<Pairs> rounds() const;
   base::Status measureLatencies();
   base::Status measurePairs(const Pairs& pairs);
+  base::Status measureFlows(const Pairs& pairs);
+  base::Status measureShared(const Pairs& both);
   bool lengthen(std::vector<Flow>& flows, const std::vector<int64_t>& ns) const;
   base::Status measureSlowPairs();
   bool isSlow(int from, int to) const;
