@@ -1,9 +1,8 @@
 #include "src/plan/crowd.h"
 
 #include <algorithm>
+#include <compare>
 #include <span>
-#include <tuple>
-#include <utility>
 #include <vector>
 
 #include "src/plan/index.h"
@@ -14,8 +13,17 @@ namespace {
 constexpr int32_t kFree = 4;
 constexpr int32_t kMost = 16;
 constexpr int64_t kPermilleEach = 20;
+constexpr int64_t kPermilleUnheld = 10;
 // A link that is used to nine tenths of the fullest fills whenever that has a gap.
 constexpr int64_t kNearlyFull = 900;
+
+// A stream on a link of its way.
+struct Hop {
+  ir::Rank from;
+  ir::Rank to;
+  topology::LinkIndex link;
+  auto operator<=>(const Hop&) const = default;
+};
 
 // What is under way at one time.
 class Streams {
@@ -25,19 +33,31 @@ class Streams {
   void add(ir::Rank from, ir::Rank to, std::span<const topology::LinkIndex> links) {
     for (const topology::LinkIndex link : links) {
       if (topology_.links[at(link)].kind != topology::LinkKind::kNetwork) continue;
-      streams_.emplace_back(link, from, to);
+      hops_.push_back({from, to, link});
     }
   }
 
-  int32_t mostOf(const Load& load) {
-    std::sort(streams_.begin(), streams_.end());
-    streams_.erase(std::unique(streams_.begin(), streams_.end()), streams_.end());
-    std::vector<int32_t> counts(topology_.links.size());
-    for (const auto& [link, from, to] : streams_) ++counts[at(link)];
+  Crowd mostOf(const Load& load) {
     const Rational rate = rateOf(topology_, load);
-    int32_t most = 0;
-    for (size_t link = 0; link < counts.size(); ++link) {
-      if (counts[link] > most && isNearlyFull(link, load, rate)) most = counts[link];
+    std::erase_if(hops_, [&](const Hop& hop) { return !isNearlyFull(at(hop.link), load, rate); });
+    std::sort(hops_.begin(), hops_.end());
+    hops_.erase(std::unique(hops_.begin(), hops_.end()), hops_.end());
+    std::vector<Crowd> crowds(topology_.links.size());
+    for (auto hop = hops_.begin(); hop != hops_.end();) {
+      const auto isOther = [&](const Hop& each) {
+        return each.from != hop->from || each.to != hop->to;
+      };
+      const auto end = std::find_if(hop, hops_.end(), isOther);
+      const int32_t unheld = end - hop == 1 ? 1 : 0;
+      for (; hop != end; ++hop) {
+        ++crowds[at(hop->link)].streams;
+        crowds[at(hop->link)].unheld += unheld;
+      }
+    }
+    Crowd most;
+    for (const Crowd& each : crowds) {
+      most.streams = std::max(most.streams, each.streams);
+      most.unheld = std::max(most.unheld, each.unheld);
     }
     return most;
   }
@@ -51,32 +71,26 @@ class Streams {
   }
 
   const topology::Topology& topology_;
-  std::vector<std::tuple<topology::LinkIndex, ir::Rank, ir::Rank>> streams_;
+  std::vector<Hop> hops_;
 };
 
 }  // namespace
 
-int32_t crowdOf(const topology::Topology& topology, topology::RouteTable& routes,
-                const Traffic& traffic) {
-  int32_t most = 0;
-  for (size_t i = 0; i < traffic.messages.size();) {
-    const int32_t phase = traffic.messages[i].phase;
-    Streams streams(topology);
-    Load load{std::vector<int64_t>(topology.links.size()), {}, traffic.shares};
-    for (; i < traffic.messages.size() && traffic.messages[i].phase == phase; ++i) {
-      const Message& message = traffic.messages[i];
-      const auto links = routes.find(message.from, message.to, 0, 0);
-      if (!links.isOk()) continue;
-      for (const topology::LinkIndex link : *links) load.links[at(link)] += message.share;
-      streams.add(message.from, message.to, *links);
-    }
-    chargeResources(topology, load);
-    most = std::max(most, streams.mostOf(load));
+Crowd crowdOf(const topology::Topology& topology, topology::RouteTable& routes,
+              const Traffic& traffic) {
+  Streams streams(topology);
+  Load load{std::vector<int64_t>(topology.links.size()), {}, traffic.shares};
+  for (const Message& message : traffic.messages) {
+    const auto links = routes.find(message.from, message.to, 0, 0);
+    if (!links.isOk()) continue;
+    for (const topology::LinkIndex link : *links) load.links[at(link)] += message.share;
+    streams.add(message.from, message.to, *links);
   }
-  return most;
+  chargeResources(topology, load);
+  return streams.mostOf(load);
 }
 
-int32_t crowdOf(const topology::Topology& topology, const Packing& packing) {
+Crowd crowdOf(const topology::Topology& topology, const Packing& packing) {
   Streams streams(topology);
   for (const RoutedTree& routed : packing.trees) {
     const auto& parents = routed.tree.parents;
@@ -89,9 +103,10 @@ int32_t crowdOf(const topology::Topology& topology, const Packing& packing) {
   return streams.mostOf(loadOf(topology, packing));
 }
 
-Rational crowded(const Rational& rate, int32_t crowd) {
+Rational crowded(const Rational& rate, const Crowd& crowd) {
   if (rate.isUnlimited() || rate.num == 0) return rate;
-  const int64_t lost = kPermilleEach * std::clamp(crowd - kFree, 0, kMost - kFree);
+  const int64_t lost = std::max(kPermilleEach * std::clamp(crowd.streams - kFree, 0, kMost - kFree),
+                                kPermilleUnheld * std::clamp(crowd.unheld - 1, 0, kMost - 1));
   return makeRational(Int128{rate.num} * (1000 - lost), Int128{rate.den} * 1000);
 }
 

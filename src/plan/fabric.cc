@@ -9,7 +9,6 @@
 #include <tuple>
 
 #include "src/base/errors.h"
-#include "src/plan/crowd.h"
 #include "src/plan/fixed_trees.h"
 #include "src/plan/ring_order.h"
 #include "src/plan/traffic.h"

@@ -10,6 +10,7 @@
 #include "src/base/status.h"
 #include "src/ir/types.h"
 #include "src/plan/bound.h"
+#include "src/plan/crowd.h"
 #include "src/plan/pack_trees.h"
 #include "src/plan/rational.h"
 #include "src/plan/routed.h"
@@ -71,7 +72,7 @@ struct Candidate {
   int32_t trees = 0;     // of those made of trees
   int32_t maxDepth = 0;  // messages one after another; of trees, edges from root to leaf
   Pace pace = {};
-  int32_t crowd = 0;                 // crowd.h
+  Crowd crowd = {};
   int64_t ns = 0;                    // predicted for FabricPlan::bytes
   std::vector<ir::Rank> order = {};  // of "ring", "chain" and "pat": the places' ranks
   Packing packing = {};              // of those made of trees, over the links of FabricPlan::fabric

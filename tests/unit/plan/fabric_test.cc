@@ -57,26 +57,44 @@ TEST(Fabric, FewStreamsMeetOnALineWhereThatCostsLittle) {
   const auto fabric = tests::star({line, line, line, line, line, line, line, line * 101 / 200});
   const FabricPlan plan = planned(fabric, {.collective = Collective::kAllReduce});
   EXPECT_EQ(plan.candidates.front().algorithm, "double_tree");
-  EXPECT_EQ(plan.candidates.front().crowd, 4);
-  EXPECT_EQ(find(plan, "level_chain").crowd, 7);
+  EXPECT_EQ(plan.candidates.front().crowd.streams, 4);
+  EXPECT_EQ(find(plan, "level_chain").crowd.streams, 7);
   EXPECT_GT(find(plan, "level_chain").kilobytesPerSecond,
             plan.candidates.front().kilobytesPerSecond);
 
   const auto equal = tests::star(std::vector<int64_t>(8, line));
   const FabricPlan gather = planned(equal, {.collective = Collective::kAllGather});
-  EXPECT_EQ(find(gather, "exchange").crowd, 7);
-  EXPECT_EQ(find(gather, "ring").crowd, 1);
-  EXPECT_EQ(gather.candidates.front().crowd, 1);
+  EXPECT_EQ(find(gather, "exchange").crowd, (Crowd{7, 0}));
+  EXPECT_EQ(find(gather, "ring").crowd, (Crowd{1, 0}));
+  EXPECT_EQ(gather.candidates.front().crowd, (Crowd{3, 0}));
+}
+
+// Three hosts could each fill the slow one's line: nothing but losses holds them back.
+TEST(Fabric, OneStreamAtATimeFillsASlowLine) {
+  const int64_t line = kGigabyte / 4;
+  const Demand demand{.collective = Collective::kAllGather};
+  const FabricPlan slow = planned(tests::star({line, line, line, line / 4}), demand);
+  EXPECT_EQ(find(slow, "exchange").crowd, (Crowd{3, 3}));
+  EXPECT_EQ(find(slow, "exchange").kilobytesPerSecond, find(slow, "ring").kilobytesPerSecond);
+  EXPECT_EQ(find(slow, "ring").crowd.streams, 1);
+  EXPECT_EQ(choiceOf(slow.candidates, 64 << 20)->crowd.streams, 1);
+
+  const FabricPlan equal = planned(tests::star({line, line, line, line}), demand);
+  EXPECT_EQ(choiceOf(equal.candidates, 64 << 20)->crowd, (Crowd{3, 0}));
 }
 
 TEST(Fabric, WhatCrowdsLose) {
   const Rational rate = makeRational(1000, 1);
-  EXPECT_EQ(crowded(rate, 0), rate);
-  EXPECT_EQ(crowded(rate, 4), rate);
-  EXPECT_EQ(crowded(rate, 5), makeRational(980, 1));
-  EXPECT_EQ(crowded(rate, 16), makeRational(760, 1));
-  EXPECT_EQ(crowded(rate, 500), makeRational(760, 1));
-  EXPECT_EQ(crowded(Rational::unlimited(), 9), Rational::unlimited());
+  EXPECT_EQ(crowded(rate, {}), rate);
+  EXPECT_EQ(crowded(rate, {4, 0}), rate);
+  EXPECT_EQ(crowded(rate, {5, 0}), makeRational(980, 1));
+  EXPECT_EQ(crowded(rate, {16, 0}), makeRational(760, 1));
+  EXPECT_EQ(crowded(rate, {500, 500}), makeRational(760, 1));
+  EXPECT_EQ(crowded(rate, {1, 1}), rate);
+  EXPECT_EQ(crowded(rate, {3, 3}), makeRational(980, 1));
+  EXPECT_EQ(crowded(rate, {6, 6}), makeRational(950, 1));
+  EXPECT_EQ(crowded(rate, {7, 6}), makeRational(940, 1));
+  EXPECT_EQ(crowded(Rational::unlimited(), {9, 9}), Rational::unlimited());
 }
 
 // Ranks of a ring network in another order: the search has to find the neighbours.
