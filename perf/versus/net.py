@@ -215,9 +215,8 @@ def summaryOf(rows, ours):
 
 def report(samples, folder, options):
     lines = ["# Tutti beside others across unequal hosts", ""] + machineLines()
-    control = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
-    lines += [f"One rank on each host, fp32, sum, out of place; TCP with {control}. GB/s of the "
-              "vector (all-gather: of all that is received), and in brackets CPU seconds for each "
+    lines += [f"One rank on each host, fp32, sum, out of place; TCP with {fixture.CONGESTION}. "
+              "GB/s of the vector (all-gather: of all received), and in brackets CPU seconds for each "
               f"GiB on all hosts together; medians of {options.rounds} alternating rounds of "
               f"{options.batches} batches, timed on the slowest rank. Bound: exact, of links at "
               f"{fixture.GOODPUT:.3f} of their rate. Layouts: tests/net/hosts.py.", ""]
