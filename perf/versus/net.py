@@ -105,6 +105,8 @@ def command(name, hosts, folder, ours):
     topology = folder / "topology.json"
     topology.write_text(json.dumps(hosts.layout.topology()))
     told = {key: str(topology) if value == "@" else value for key, value in ours[name].items()}
+    if "TUTTI_TOPO_FILE" not in told:
+        told["TUTTI_PROBE"] = "1"
     told["TUTTI_CACHE_DIR"] = tempfile.mkdtemp(dir=folder)  # nothing known from earlier runs
     return None, [folder / "tutti_bench", "launched", "plain", "free"], told
 

@@ -62,13 +62,17 @@ std::string hostIdentity() {
   return given.empty() ? realHostIdentity() : given;
 }
 
-std::string realHostIdentity() {
+std::string machineIdentity() {
   // The boot id comes first: containers made from one image share a machine id, and virtual
   // machines cloned from one disk do too, but no two running kernels share a boot id.
   std::string machine = readSmallFile("/proc/sys/kernel/random/boot_id");
   if (machine.empty()) machine = readSmallFile("/etc/machine-id");
   if (machine.empty()) machine = hostName();
-  return fmt::format("{}/{:x}", machine, inodeOf("/proc/self/ns/net"));
+  return machine;
+}
+
+std::string realHostIdentity() {
+  return fmt::format("{}/{:x}", machineIdentity(), inodeOf("/proc/self/ns/net"));
 }
 
 uint64_t pidNamespace() { return inodeOf("/proc/self/ns/pid"); }

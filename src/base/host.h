@@ -17,7 +17,11 @@ std::string hostName();
 // namespace's inode. TUTTI_HOSTID (alias NCCL_HOSTID) replaces it, to fake or to join hosts.
 std::string hostIdentity();
 
-// The same without TUTTI_HOSTID: decides which addresses are local.
+// Equal in two processes exactly if they run under one kernel, and so may share its cores, also
+// where they are different hosts to each other: containers, network namespaces.
+std::string machineIdentity();
+
+// The same as hostIdentity without TUTTI_HOSTID: decides which addresses are local.
 std::string realHostIdentity();
 
 // Inode of this process's pid namespace, 0 if /proc is not there. A pid of a peer means the same

@@ -135,6 +135,7 @@ transports::ContextOptions Communicator::transportOptions() const {
 Status Communicator::exchange() {
   json mine = {{"host", base::hostIdentity()},
                {"hostName", base::hostName()},
+               {"machine", base::machineIdentity()},
                {"process", base::processStartTime(getpid()).value_or(0) * 0x100000000 +
                                static_cast<uint64_t>(getpid())},
                {"pid", getpid()},
@@ -157,6 +158,7 @@ Status Communicator::exchange() {
     ir::RankInfo info;
     info.host = theirs.value("host", "");
     info.hostName = theirs.value("hostName", "");
+    info.machine = theirs.value("machine", "");
     info.process = theirs.value("process", uint64_t{0});
     info.pid = theirs.value("pid", 0);
     info.device = theirs.value("device", "");

@@ -16,9 +16,9 @@ uint64_t hashText(std::string_view text, uint64_t before) {
 }
 
 uint64_t hashRank(const RankInfo& info, uint64_t hash) {
-  for (const std::string_view text :
-       {std::string_view(info.host), std::string_view(info.hostName), std::string_view(info.device),
-        std::string_view(info.version)}) {
+  for (const std::string_view text : {std::string_view(info.host), std::string_view(info.hostName),
+                                      std::string_view(info.machine), std::string_view(info.device),
+                                      std::string_view(info.version)}) {
     hash = hashText(text, hash);
   }
   hash = base::hash64(info.process, hash);
@@ -71,7 +71,7 @@ double World::ranksPerCore() const {
   };
   std::map<std::pair<std::string_view, uint64_t>, Group> groups;
   for (const RankInfo& info : ranks) {
-    Group& group = groups[{info.host, info.coreSet}];
+    Group& group = groups[{info.machine.empty() ? info.host : info.machine, info.coreSet}];
     ++group.ranks;
     group.cores = std::max(group.cores, info.cores);
   }

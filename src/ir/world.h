@@ -22,14 +22,15 @@ enum class Reach : uint8_t {
 struct RankInfo {
   std::string host;      // host identity; equal strings share a host
   std::string hostName;  // for people
+  std::string machine;   // of the hosts that share its kernel and cores; empty: the host's own
   uint64_t process = 0;  // equal values (on one host) share a process
   int32_t pid = 0;
   std::string device;              // "host", "opencl:0"
   bool isDeviceExclusive = false;  // no two ranks of a communicator may use it
   std::string version;             // library version
   int32_t cores = 1;               // cores this process may run on
-  uint64_t coreSet = 0;  // digest of which cores; on one host, equal values share all their cores
-                         // and different ones are taken to share none
+  uint64_t coreSet = 0;  // digest of which cores; on one machine, equal values share all their
+                         // cores and different ones are taken to share none
   bool operator==(const RankInfo&) const = default;
 };
 
@@ -67,7 +68,7 @@ struct World {
   }
   // Do all pairs share mapped memory?
   bool isAllMapped() const;
-  // The largest number of ranks per core over all core sets of all hosts, at least 1.
+  // The largest number of ranks per core over all core sets of all machines, at least 1.
   double ranksPerCore() const;
   // Two ranks of one host that use one exclusive device, if there are any.
   std::optional<std::pair<Rank, Rank>> ranksOfOneDevice() const;

@@ -29,6 +29,9 @@ TEST(World, countsRanksPerCore) {
   World world = makeWorld(4, 2);
   world.ranks[3].host = "b";
   EXPECT_EQ(world.ranksPerCore(), 1.5);
+  // Containers of one machine share its cores.
+  for (RankInfo& info : world.ranks) info.machine = "m";
+  EXPECT_EQ(world.ranksPerCore(), 2.0);
   // Pinned, each to a core of its own.
   world = makeWorld(4, 1);
   for (size_t rank = 0; rank < 4; ++rank) world.ranks[rank].coreSet = rank;
@@ -45,6 +48,7 @@ TEST(World, digestSeesEverything) {
   };
   EXPECT_TRUE(differs([](World& other) { other.ranks[1].host += "b"; }));
   EXPECT_TRUE(differs([](World& other) { other.ranks[1].hostName += "b"; }));
+  EXPECT_TRUE(differs([](World& other) { other.ranks[1].machine += "b"; }));
   EXPECT_TRUE(differs([](World& other) { other.ranks[1].process = 9; }));
   EXPECT_TRUE(differs([](World& other) { other.ranks[1].pid = 9; }));
   EXPECT_TRUE(differs([](World& other) { other.ranks[1].device += "host"; }));
