@@ -58,6 +58,8 @@ int usableCores() {
   return std::max(1, static_cast<int>(std::ceil(limits.cpus)));
 }
 
+bool hasCoreQuota() { return usableCores() < static_cast<int>(allowedPus().size()); }
+
 uint64_t coreSetDigest() {
   uint64_t hash = base::kHashSeed;
   for (const int pu : allowedPus()) hash = base::hash64(static_cast<uint64_t>(pu), hash);

@@ -35,6 +35,9 @@ HostInfo discoverHost();
 // rounded up. At least 1.
 int usableCores();
 
+// Is that a quota's doing? Such cores are this process's part, whoever else may run on the same.
+bool hasCoreQuota();
+
 // Which hardware threads the calling thread may run on, as a number: equal on one host where the
 // sets are equal, almost surely different where they differ.
 uint64_t coreSetDigest();

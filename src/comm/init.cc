@@ -135,7 +135,7 @@ transports::ContextOptions Communicator::transportOptions() const {
 Status Communicator::exchange() {
   json mine = {{"host", base::hostIdentity()},
                {"hostName", base::hostName()},
-               {"machine", base::machineIdentity()},
+               {"machine", topology::hasCoreQuota() ? "" : base::machineIdentity()},
                {"process", base::processStartTime(getpid()).value_or(0) * 0x100000000 +
                                static_cast<uint64_t>(getpid())},
                {"pid", getpid()},

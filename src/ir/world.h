@@ -22,7 +22,7 @@ enum class Reach : uint8_t {
 struct RankInfo {
   std::string host;      // host identity; equal strings share a host
   std::string hostName;  // for people
-  std::string machine;   // of the hosts that share its kernel and cores; empty: the host's own
+  std::string machine;   // of the hosts that share its kernel and cores; empty: it shares none
   uint64_t process = 0;  // equal values (on one host) share a process
   int32_t pid = 0;
   std::string device;              // "host", "opencl:0"

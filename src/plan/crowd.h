@@ -16,7 +16,8 @@ namespace tutti::plan {
 // as the fullest; 0: none of those is a network link.
 struct Crowd {
   int32_t streams = 0;
-  // Of those that no other link on their way holds back as much: only losses tell their senders.
+  // Of those that no other link on their way holds back as much: unless it is the sender's own,
+  // only losses tell them to slow down.
   int32_t unheld = 0;
   bool operator==(const Crowd&) const = default;
 };

@@ -206,6 +206,32 @@ TEST_P(TcpLanes, SeveralCarryEqualShares) {
   }
 }
 
+// But not into a frame that has begun, and not where frames are sealed in order.
+TEST_P(TcpLanes, WhatHasNoPayloadGoesAhead) {
+  connect(1);
+  EXPECT_FALSE(a_.wire().isBackedUp());
+  for (int i = 0; i < 4; ++i) a_.send(4 << 20);
+  EXPECT_EQ(a_.wire().isBackedUp(), !GetParam());
+  a_.send(0);
+  a_.send(0);
+  ASSERT_TRUE(moveUntil([&] { return b_.all() == 6; }));
+  const std::vector<uint32_t> ahead = {0, 4, 5, 1, 2, 3};
+  const std::vector<uint32_t> inOrder = {0, 1, 2, 3, 4, 5};
+  EXPECT_EQ(b_.order(), GetParam() ? inOrder : ahead);
+  EXPECT_EQ(a_.underWay(), 0);
+  EXPECT_FALSE(a_.wire().isBackedUp());
+}
+
+TEST_P(TcpLanes, WhatWentAheadIsLostNoMoreThanTheRest) {
+  connect(3);
+  constexpr uint32_t kCount = 120;
+  for (uint32_t i = 0; i < kCount; ++i) a_.send(i % 3 == 2 ? 0 : 60000);
+  ASSERT_TRUE(moveUntil([&] { return b_.different() > kCount / 4; }));
+  cables_[0]->cut();
+  ASSERT_TRUE(moveUntil([&] { return b_.different() == kCount && a_.underWay() == 0; }));
+  EXPECT_TRUE(a_.failure().isOk());
+}
+
 // What was on it goes over the others, unharmed.
 TEST_P(TcpLanes, ACutCableLosesNothing) {
   connect(2);
